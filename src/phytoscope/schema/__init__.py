@@ -1,0 +1,1 @@
+"""What crosses a border: columns and units, settings, predictions, reports, and how artefacts are written. No torch."""

@@ -1,0 +1,186 @@
+"""EvaluationReport: what `report.json` holds and the HTML page shows. Everything in it follows from table 7 alone."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from phytoscope.errors import ArtifactError
+from phytoscope.schema.table import Task
+
+REPORT_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class MetricValue:
+    """One number of the report.
+
+    Attributes:
+        name: Standard name, for example `macro_f1` or `rmse`.
+        value: The number; None where it is not defined (for example R2 of one sample).
+        unit: Unit of the value; empty for fractions and counts.
+        higher_is_better: Which direction is better.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    higher_is_better: bool
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A model a person could write on a napkin, scored on the same rows with the same metrics.
+
+    Attributes:
+        name: `constant` (most frequent class or mean of the training rows) or `green_pixels` (straight line on the
+            number of green pixels, fitted on the training rows).
+        description: What it predicts, in words.
+        metrics: Same names and order as the model's.
+    """
+
+    name: str
+    description: str
+    metrics: list[MetricValue]
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """Precision, recall and F1 of one class, each a fraction 0-1 (None when undefined), and its number of images."""
+
+    name: str
+    support: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A pair of classes that were mixed up, with the images it happened to (most confident mistake first)."""
+
+    true: str
+    predicted: str
+    count: int
+    share_of_true: float
+    sample_ids: list[str]
+
+
+@dataclass(frozen=True)
+class DecileRow:
+    """Error within one slice of the true value, all in the user's unit.
+
+    Attributes:
+        decile: 1 (smallest true values) to 10; fewer slices when the rows do not suffice.
+        lower: Smallest true value of the slice.
+        upper: Largest true value of the slice.
+        n: Number of images.
+        mae: Mean absolute error.
+        bias: Mean of predicted minus true.
+    """
+
+    decile: int
+    lower: float
+    upper: float
+    n: int
+    mae: float
+    bias: float
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """All numbers of one split.
+
+    Attributes:
+        n: Images.
+        n_groups: Groups (leaves, plants) the images belong to.
+        metrics: The model's numbers.
+        baselines: The napkin models' numbers on the same rows.
+        classes: One row a class (classification only).
+        confusion: Counts, rows true, columns predicted, shape (classes, classes) (classification only).
+        top_confusions: Most frequent mistakes (classification only).
+        deciles: Error by size of the true value (regression only).
+        worst: Sample ids of the largest absolute errors, worst first (regression only).
+    """
+
+    n: int
+    n_groups: int
+    metrics: list[MetricValue]
+    baselines: list[Baseline] = field(default_factory=list)
+    classes: list[ClassRow] = field(default_factory=list)
+    confusion: list[list[int]] = field(default_factory=list)
+    top_confusions: list[Confusion] = field(default_factory=list)
+    deciles: list[DecileRow] = field(default_factory=list)
+    worst: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """What is known about one model on one data set.
+
+    Attributes:
+        task: Classification or regression.
+        name: Name of the run.
+        target_name: The user's own column name, or `class`.
+        unit: Unit of the target; empty for classification.
+        class_names: In the order of the probabilities; empty for regression.
+        model_id: Which model made the predictions.
+        data_hash: Content hash of the manifest.
+        split_hash: Content hash of the split.
+        splits: Split name -> its numbers; `test` is the one to quote.
+        beats_baseline: Whether the model is better than every baseline on the test split by the main metric.
+        warnings: Sentences a reader must see before believing the numbers (small test split, loses to a baseline, ...).
+        format: Version of this structure.
+    """
+
+    task: Task
+    name: str
+    target_name: str
+    unit: str
+    class_names: list[str]
+    model_id: str
+    data_hash: str
+    split_hash: str
+    splits: dict[str, SplitReport]
+    beats_baseline: bool
+    warnings: list[str] = field(default_factory=list)
+    format: int = REPORT_FORMAT
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain dictionaries and lists, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> "EvaluationReport":
+        """Rebuilds a report from `to_dict`'s result.
+
+        Raises:
+            ArtifactError: The content was written in another format.
+        """
+        if content.get("format") != REPORT_FORMAT:
+            message = f"the report has format {content.get('format')!r}, this version reads {REPORT_FORMAT}: evaluate the run again."
+            raise ArtifactError(message)
+        splits = {name: _split_from_dict(part) for name, part in content["splits"].items()}
+        return cls(**{**content, "task": Task(content["task"]), "splits": splits})
+
+    def metric(self, split: str, name: str) -> float | None:
+        """The model's value of one metric on one split; None when the split or the metric is not there."""
+        part = self.splits.get(split)
+        if part is None:
+            return None
+        return next((metric.value for metric in part.metrics if metric.name == name), None)
+
+
+def _split_from_dict(part: dict[str, Any]) -> SplitReport:
+    def metrics(rows: list[dict[str, Any]]) -> list[MetricValue]:
+        return [MetricValue(**row) for row in rows]
+
+    return SplitReport(
+        **{
+            **part,
+            "metrics": metrics(part["metrics"]),
+            "baselines": [Baseline(**{**row, "metrics": metrics(row["metrics"])}) for row in part["baselines"]],
+            "classes": [ClassRow(**row) for row in part["classes"]],
+            "top_confusions": [Confusion(**row) for row in part["top_confusions"]],
+            "deciles": [DecileRow(**row) for row in part["deciles"]],
+        }
+    )

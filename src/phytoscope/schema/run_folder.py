@@ -1,0 +1,186 @@
+"""The folder of one run: what lies where, and which steps are done with which inputs."""
+
+import datetime
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from phytoscope.errors import ArtifactError, storage_error
+from phytoscope.schema.artifact import hash_file, read_json, write_json
+
+STEPS = ("prepare", "train", "evaluate", "package")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of everything in the folder of one run.
+
+    Attributes:
+        root: The folder.
+    """
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """Resolved settings."""
+        return self.root / "config.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        """One row an image that can be used."""
+        return self.root / "manifest.parquet"
+
+    @property
+    def rejected(self) -> Path:
+        """One row a fault."""
+        return self.root / "rejected.csv"
+
+    @property
+    def split(self) -> Path:
+        """Which image stands in which split."""
+        return self.root / "split.parquet"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of `best.ckpt`, `last.ckpt` and what the training was made of."""
+        return self.root / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """What the trained network means: preparation, classes or scale, and where its weights came from."""
+        return self.checkpoints / "model.json"
+
+    @property
+    def training_inputs(self) -> Path:
+        """Hash of what the checkpoints in the folder were made from, known before the first epoch."""
+        return self.checkpoints / "inputs.json"
+
+    @property
+    def history(self) -> Path:
+        """One row an epoch."""
+        return self.root / "history.csv"
+
+    @property
+    def predictions(self) -> Path:
+        """One row an image of val, calibration and test."""
+        return self.root / "predictions.parquet"
+
+    @property
+    def report(self) -> Path:
+        """EvaluationReport."""
+        return self.root / "report.json"
+
+    @property
+    def report_page(self) -> Path:
+        """The report as one page."""
+        return self.root / "report.html"
+
+    @property
+    def figures(self) -> Path:
+        """Figures of the report, for a paper."""
+        return self.root / "figures"
+
+    @property
+    def package(self) -> Path:
+        """The model package."""
+        return self.root / "package"
+
+    def record(self, step: str) -> Path:
+        """What a finished step was made from and what it wrote."""
+        return self.root / "steps" / f"{step}.json"
+
+    def is_done(self, step: str, inputs: str) -> bool:
+        """Whether a step was finished with these inputs and everything it wrote is still as it was.
+
+        Args:
+            step: Name of the step.
+            inputs: Hash of all it depends on.
+        """
+        if not self.record(step).exists():
+            return False
+        record = read_json(self.record(step))
+        written: dict[str, str] = record["outputs"]
+        return record["inputs"] == inputs and all(
+            (self.root / name).is_file() and hash_file(self.root / name) == digest for name, digest in written.items()
+        )
+
+    def read_inputs(self, step: str) -> str:
+        """Hash of what a finished step was made from.
+
+        Raises:
+            ArtifactError: The step is not finished.
+        """
+        if not self.record(step).exists():
+            message = f"the step {step!r} is not finished in {str(self.root)!r}: run `phytoscope {step}` or `phytoscope run` first."
+            raise ArtifactError(message)
+        return str(read_json(self.record(step))["inputs"])
+
+    def mark_done(self, step: str, inputs: str, outputs: list[Path], *, seconds: float) -> None:
+        """Records that a step is finished; from now on `is_done` is true.
+
+        Args:
+            step: Name of the step.
+            inputs: Hash of all it depends on.
+            outputs: Files and folders it wrote; the record holds the hash of every file.
+            seconds: How long it took.
+
+        Raises:
+            StorageError: The place cannot be written.
+        """
+        files = sorted(
+            file
+            for output in outputs
+            for file in ([output] if output.is_file() else output.rglob("*"))
+            if file.is_file()
+        )
+        content: dict[str, Any] = {
+            "inputs": inputs,
+            "outputs": {file.relative_to(self.root).as_posix(): hash_file(file) for file in files},
+            "seconds": round(seconds, 3),
+            "finished_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+        write_json(self.record(step), content)
+
+    def mark_undone(self, step: str) -> None:
+        """Forgets that a step and all later ones were finished, before the step starts to write.
+
+        Raises:
+            StorageError: The place cannot be written.
+        """
+        for name in STEPS[STEPS.index(step) :]:
+            try:
+                self.record(name).unlink(missing_ok=True)
+            except OSError as error:
+                raise storage_error(self.record(name), error) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes out of the folder, and clears away what a killed one left half written.
+
+        Raises:
+            ArtifactError: Another process works here.
+            StorageError: The place cannot be written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.root / ".lock", timeout=0)
+            lock.acquire()
+        except filelock.Timeout as error:
+            message = (
+                f"another phytoscope process works in {str(self.root)!r}: wait for it, or choose another paths.run_dir."
+            )
+            raise ArtifactError(message) from error
+        except OSError as error:
+            raise storage_error(self.root, error) from error
+        try:
+            for leftover in (*self.root.glob(".*.tmp*"), *self.root.glob("*/.*.tmp*")):
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+            yield
+        finally:
+            lock.release()

@@ -1,0 +1,67 @@
+"""Names of the columns, splits and tasks that every room agrees on."""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Task(StrEnum):
+    """What is predicted: a class or a number."""
+
+    classification = "classification"
+    regression = "regression"
+
+
+class Split(StrEnum):
+    """The four parts of the data; each group of images stands in exactly one."""
+
+    train = "train"
+    val = "val"
+    calibration = "calibration"
+    test = "test"
+
+
+SAMPLE_ID: Final = "sample_id"
+"""Unique name of one image: its path relative to the data root, with forward slashes."""
+PATH: Final = "path"
+SHA256: Final = "sha256"
+WIDTH_PX: Final = "width_px"
+HEIGHT_PX: Final = "height_px"
+GREEN_PX: Final = "green_px"
+"""Number of pixels of the original image whose excess green passes a fixed threshold."""
+SOURCE_ROW: Final = "source_row"
+"""Line of the table the row came from, counted as a spreadsheet does (the header is line 1); missing for folders."""
+LABEL: Final = "label"
+TARGET: Final = "target"
+GROUP_ID: Final = "group_id"
+"""What must stay together in one split: leaf, plant, plot, or the image alone."""
+SPLIT: Final = "split"
+FOLD: Final = "fold"
+
+META_PREFIX: Final = "meta/"
+"""Prefix of the user's own columns that travel along in the manifest under their own names."""
+
+MANIFEST_COLUMNS: Final = (
+    SAMPLE_ID,
+    PATH,
+    SHA256,
+    WIDTH_PX,
+    HEIGHT_PX,
+    GREEN_PX,
+    SOURCE_ROW,
+    LABEL,
+    TARGET,
+    GROUP_ID,
+)
+REJECTED_COLUMNS: Final = ("source_row", "path", "column", "value", "reason", "remedy")
+SPLIT_COLUMNS: Final = (SAMPLE_ID, GROUP_ID, SPLIT, FOLD)
+
+PREDICTION: Final = "prediction"
+"""Predicted class name (classification) or value in the user's unit (regression)."""
+PROBABILITY: Final = "probability"
+"""Probability of the predicted class, 0-1."""
+PROB_PREFIX: Final = "prob/"
+"""Prefix of one column per class, in the order of the model's class names."""
+MODEL_ID: Final = "model_id"
+
+PREDICTION_COLUMNS: Final = (SAMPLE_ID, PATH, GROUP_ID, SPLIT, PREDICTION, MODEL_ID)
+"""In `predictions.parquet`; classification adds label, probability and `prob/<class>`, regression adds target."""

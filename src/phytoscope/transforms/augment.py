@@ -1,0 +1,93 @@
+"""Random changes of training images, behind one small interface so that the library below it can be exchanged."""
+
+import os
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from phytoscope.schema.config import AugmentPreset
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+import albumentations as A
+
+
+class Augmentation(Protocol):
+    """A random change that is the same for the same image in the same epoch, whoever computes it."""
+
+    def __call__(self, pixels: NDArray[np.uint8], *, index: int, epoch: int) -> NDArray[np.uint8]:
+        """Changes one image.
+
+        Args:
+            pixels: Shape (S, S, 3), uint8, RGB, 0-255.
+            index: Position of the image in the training split.
+            epoch: Number of the epoch, from 0.
+
+        Returns:
+            Shape (S, S, 3), uint8, RGB, 0-255.
+        """
+
+
+class _NoAugmentation:
+    def __call__(self, pixels: NDArray[np.uint8], *, index: int, epoch: int) -> NDArray[np.uint8]:
+        return pixels
+
+
+class _AlbumentationsAugmentation:
+    def __init__(self, transforms: list[A.BasicTransform], seed: int) -> None:
+        self._compose = A.Compose(transforms)
+        self._seed = seed
+
+    def __call__(self, pixels: NDArray[np.uint8], *, index: int, epoch: int) -> NDArray[np.uint8]:
+        # One generator per image and epoch: the result does not depend on the number of workers or on a restart.
+        seed = np.random.SeedSequence([self._seed, epoch, index]).generate_state(1)[0]
+        self._compose.set_random_seed(int(seed))
+        changed: NDArray[np.uint8] = self._compose(image=pixels)["image"]
+        return changed
+
+
+def build_augmentation(preset: AugmentPreset, *, size_px: int, seed: int) -> Augmentation:
+    """Builds the random changes of one preset.
+
+    `top_view` and `side_view` never change the scale, because there the size of the plant is the answer.
+
+    Args:
+        preset: Which preset.
+        size_px: Side of the square images.
+        seed: Seed of all random choices.
+    """
+    if preset is AugmentPreset.none:
+        return _NoAugmentation()
+    # OpenCV's own threads fight with the data-loading processes for the same cores.
+    cv2.setNumThreads(0)
+    transforms = {
+        AugmentPreset.leaf: _leaf_transforms,
+        AugmentPreset.top_view: _top_view_transforms,
+        AugmentPreset.side_view: _side_view_transforms,
+    }[preset](size_px)
+    return _AlbumentationsAugmentation(transforms, seed)
+
+
+def _leaf_transforms(size_px: int) -> list[A.BasicTransform]:
+    return [
+        A.RandomResizedCrop(size=(size_px, size_px), scale=(0.5, 1.0), ratio=(0.8, 1.25)),
+        A.D4(),
+        A.Rotate(limit=30, border_mode=cv2.BORDER_REFLECT_101, p=0.4),
+        A.ColorJitter(brightness=(0.7, 1.3), contrast=(0.75, 1.3), saturation=(0.7, 1.3), hue=(-0.03, 0.03), p=0.8),
+        A.OneOf([A.GaussianBlur(blur_limit=(3, 5)), A.GaussNoise(std_range=(0.01, 0.05))], p=0.2),
+    ]
+
+
+def _top_view_transforms(size_px: int) -> list[A.BasicTransform]:
+    shift = A.Affine(translate_percent=(-0.06, 0.06), rotate=(-45, 45), border_mode=cv2.BORDER_REPLICATE, p=0.7)
+    return [A.D4(), shift, *_light_transforms()]
+
+
+def _side_view_transforms(size_px: int) -> list[A.BasicTransform]:
+    shift = A.Affine(translate_percent=(-0.06, 0.06), rotate=(-6, 6), border_mode=cv2.BORDER_REPLICATE, p=0.7)
+    return [A.HorizontalFlip(), shift, *_light_transforms()]
+
+
+def _light_transforms() -> list[A.BasicTransform]:
+    return [A.ColorJitter(brightness=(0.8, 1.2), contrast=(0.8, 1.2), saturation=(0.8, 1.2), hue=(-0.02, 0.02), p=0.8)]

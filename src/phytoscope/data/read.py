@@ -1,0 +1,25 @@
+"""The one way in: from the data settings to source rows."""
+
+from phytoscope.data.read_folder import read_folder
+from phytoscope.data.read_labels import read_farmbot_biomass, read_labels
+from phytoscope.data.read_plantvillage import read_plantvillage
+from phytoscope.data.source import Source
+from phytoscope.schema.config import DataConfig, DataKind
+
+_READERS = {
+    DataKind.folder: read_folder,
+    DataKind.plantvillage: read_plantvillage,
+    DataKind.table: read_labels,
+    DataKind.farmbot_biomass: read_farmbot_biomass,
+}
+
+
+def read_source(config: DataConfig) -> Source:
+    """Reads the user's data in the layout that `config.kind` names; no image is opened yet.
+
+    Raises:
+        ConfigError: A setting or a named column is missing.
+        DataNotFoundError: A folder or table does not exist or is empty.
+        DataValidationError: A table cannot be read.
+    """
+    return _READERS[config.kind](config)

@@ -1,0 +1,119 @@
+"""Reads a folder of class folders."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from phytoscope.data.source import Fault, Source, find_folder, printable
+from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError
+from phytoscope.schema.config import DataConfig
+from phytoscope.schema.table import GROUP_ID, LABEL, PATH, SAMPLE_ID, SOURCE_ROW, Task
+from phytoscope.transforms.decode import IMAGE_SUFFIXES
+
+_SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+# Files that operating systems leave everywhere; nobody wants to read about them.
+_SILENT_NAMES = frozenset({"thumbs.db", "desktop.ini"})
+
+
+def read_folder(config: DataConfig) -> Source:
+    """Reads a folder whose sub-folders are the classes; images may lie deeper inside them.
+
+    Args:
+        config: `root` is read, and `group_pattern` when given.
+
+    Raises:
+        ConfigError: `root` is missing, or `group_pattern` is not a regular expression with a group.
+        DataNotFoundError: The folder does not exist, or holds no class folder.
+        DataValidationError: The folder is already split into train and test.
+    """
+    root = find_folder(config.root, "data.root")
+    classes = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not classes:
+        found = "is empty" if not any(root.iterdir()) else "holds files but no folder"
+        message = (
+            f"data.root: {str(root)!r} {found}; expected one sub-folder per class with the images of that class inside."
+        )
+        raise DataNotFoundError(message)
+    if all(name.lower() in _SPLIT_NAMES for name in classes):
+        message = (
+            f"data.root: {str(root)!r} is already split ({', '.join(classes)}). Name one of these folders, for example "
+            f"data.root={root / classes[0]}; phytoscope draws its own split, with leaves and plants kept together."
+        )
+        raise DataValidationError(message)
+    rows: list[dict[str, Any]] = []
+    faults = [_stray(name, root) for name in sorted(os.listdir(root)) if _is_stray(root / name)]
+    for class_name in classes:
+        for path in _walk(root / class_name):
+            relative = path.relative_to(root).as_posix()
+            fault = _check_name(relative)
+            if fault is None:
+                rows.append({SAMPLE_ID: relative, PATH: str(path), LABEL: printable(class_name)})
+            else:
+                faults.append(fault)
+    table = pd.DataFrame(rows, columns=[SAMPLE_ID, PATH, LABEL])
+    table[SOURCE_ROW] = pd.array([pd.NA] * len(table), dtype="Int64")
+    table[GROUP_ID] = group_by_pattern(table[SAMPLE_ID], config.group_pattern)
+    return Source(table, Task.classification, "class", faults=faults)
+
+
+def group_by_pattern(sample_ids: pd.Series, pattern: str | None) -> pd.Series:
+    """Group ids from the images' relative paths.
+
+    Args:
+        sample_ids: Relative paths.
+        pattern: Regular expression whose groups together name the plant or leaf; None gives no group.
+
+    Returns:
+        A string per image; None where the pattern does not match.
+
+    Raises:
+        ConfigError: The pattern is not a regular expression or has no group.
+    """
+    if pattern is None:
+        return pd.Series([None] * len(sample_ids), index=sample_ids.index, dtype=object)
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        message = f"data.group_pattern={pattern!r} is not a regular expression ({error})."
+        raise ConfigError(message) from error
+    if compiled.groups == 0:
+        message = f"data.group_pattern={pattern!r} has no group: put parentheses around what names the plant, e.g. '(plant\\d+)_'."
+        raise ConfigError(message)
+    matches = [compiled.search(name) for name in sample_ids]
+    names = ["/".join(part or "" for part in match.groups()) if match else None for match in matches]
+    return pd.Series(names, index=sample_ids.index, dtype=object)
+
+
+def _walk(folder: Path) -> list[Path]:
+    found = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(parent, name) for name in sorted(files) if not _is_silent(name)]
+    return found
+
+
+def _is_silent(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _SILENT_NAMES
+
+
+def _is_stray(path: Path) -> bool:
+    return path.is_file() and not _is_silent(path.name) and path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _stray(name: str, root: Path) -> Fault:
+    return Fault(
+        printable(name), "the image lies in no class folder", f"move it into a class folder of {printable(root.name)!r}"
+    )
+
+
+def _check_name(relative: str) -> Fault | None:
+    if printable(relative) != relative:
+        return Fault(printable(relative), "the file name is not valid UTF-8", "rename the file")
+    suffix = Path(relative).suffix
+    if suffix.lower() not in IMAGE_SUFFIXES:
+        allowed = ", ".join(sorted(IMAGE_SUFFIXES))
+        return Fault(relative, f"unknown image extension {suffix!r}", f"convert it to one of: {allowed}", value=suffix)
+    return None

@@ -1,0 +1,108 @@
+"""What every reader gives: the user's rows as they are, before anything is checked."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from phytoscope.errors import ConfigError, DataNotFoundError, suggest
+from phytoscope.schema.table import REJECTED_COLUMNS, Task
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why one row or file cannot be used.
+
+    Attributes:
+        path: Image the fault is about, as the user wrote it.
+        reason: What is wrong.
+        remedy: What to do about it.
+        column: Column of the user's table; empty for a folder.
+        value: The offending value.
+        source_row: Line of the table as a spreadsheet counts (header = 1); None for a folder.
+    """
+
+    path: str
+    reason: str
+    remedy: str
+    column: str = ""
+    value: str = ""
+    source_row: int | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The user's data as read.
+
+    Attributes:
+        rows: One row an image: `sample_id`, `path`, `source_row`, `label` (classification) or `target` (regression, a
+            float or NaN), `group_id` (a string or None) and the user's other columns as `meta/<name>`.
+        task: What the labels allow.
+        target_name: The user's own name of the target, or `class`.
+        image_column: The user's own name of the column with the images; empty for a folder.
+        faults: What was already found unusable.
+    """
+
+    rows: pd.DataFrame
+    task: Task
+    target_name: str
+    image_column: str = ""
+    faults: list[Fault] = field(default_factory=list)
+
+
+def faults_to_table(faults: list[Fault]) -> pd.DataFrame:
+    """One row a fault, in the order of the source rows, columns as in `rejected.csv`."""
+    rows: list[dict[str, Any]] = [{name: getattr(fault, name) for name in REJECTED_COLUMNS} for fault in faults]
+    table = pd.DataFrame(rows, columns=list(REJECTED_COLUMNS))
+    table["source_row"] = table["source_row"].astype("Int64")
+    return table.sort_values(["source_row", "path"], kind="stable", ignore_index=True)
+
+
+def printable(text: str) -> str:
+    """The text with bytes that are not UTF-8 written as escapes, so that every file format can hold it."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def find_folder(value: str | None, key: str) -> Path:
+    """Resolves a folder named in the settings.
+
+    Args:
+        value: What the user wrote.
+        key: The setting it was written for, for the error.
+
+    Raises:
+        ConfigError: Nothing was written.
+        DataNotFoundError: It does not exist or is a file; the text names the nearest that does.
+    """
+    return _find(value, key, folder=True)
+
+
+def find_file(value: str | None, key: str) -> Path:
+    """Resolves a file named in the settings; see `find_folder`.
+
+    Raises:
+        ConfigError: Nothing was written.
+        DataNotFoundError: It does not exist or is a folder.
+    """
+    return _find(value, key, folder=False)
+
+
+def _find(value: str | None, key: str, *, folder: bool) -> Path:
+    kind = "folder" if folder else "file"
+    if not value:
+        message = f"{key} is not given: add {key}=PATH, the {kind} with your data."
+        raise ConfigError(message)
+    path = Path(value).expanduser().absolute()
+    if not path.exists():
+        nearest = path.parent
+        while not nearest.exists():
+            nearest = nearest.parent
+        names = [entry.name for entry in nearest.iterdir()] if nearest.is_dir() else []
+        child = path.relative_to(nearest).parts[0]
+        message = f"{key}: there is no {kind} {str(path)!r}. In {str(nearest)!r}: {suggest(child, names)}"
+        raise DataNotFoundError(message)
+    if path.is_dir() != folder:
+        message = f"{key}: {str(path)!r} is a {'file' if folder else 'folder'}, expected a {kind}."
+        raise DataNotFoundError(message)
+    return path

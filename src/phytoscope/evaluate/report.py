@@ -1,0 +1,178 @@
+"""The one public step of this room: predictions in, EvaluationReport out."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from phytoscope.errors import ArtifactError, ConfigError
+from phytoscope.evaluate.baselines import fit_constant_class, fit_constant_value, fit_green_pixels
+from phytoscope.evaluate.caveats import list_warnings, loses_to
+from phytoscope.evaluate.checks import EVALUATED_SPLITS, check_table, check_train_rows
+from phytoscope.evaluate.classification import (
+    compute_confusion_matrix,
+    describe_classes,
+    find_confusions,
+    measure_classification,
+)
+from phytoscope.evaluate.regression import describe_deciles, find_worst, measure_regression
+from phytoscope.schema.report import EvaluationReport, SplitReport
+from phytoscope.schema.table import (
+    GREEN_PX,
+    GROUP_ID,
+    LABEL,
+    MODEL_ID,
+    PREDICTION,
+    PROB_PREFIX,
+    PROBABILITY,
+    SAMPLE_ID,
+    SPLIT,
+    TARGET,
+    Split,
+    Task,
+)
+
+WORST_IMAGES = 12
+
+
+def main_metric(task: Task) -> tuple[str, bool]:
+    """The metric that decides between models, and whether more of it is better."""
+    return ("macro_f1", True) if task == Task.classification else ("rmse", False)
+
+
+# Many arguments, each of them named at the call: they are the fields of the report that the table does not hold.
+def evaluate_predictions(  # noqa: PLR0913
+    predictions: pd.DataFrame,
+    *,
+    task: Task,
+    class_names: list[str],
+    target_name: str,
+    unit: str,
+    name: str,
+    data_hash: str,
+    split_hash: str,
+    train_rows: pd.DataFrame,
+    deciles: int = 10,
+    confusions: int = 8,
+) -> EvaluationReport:
+    """Computes every number of the report from the table of predictions alone.
+
+    Args:
+        predictions: Table 7: `sample_id`, `path`, `group_id`, `split` (val, calibration or test), `prediction`,
+            `model_id`; for classification also `label`, `probability` and `prob/<class>` for each class (0-1, summing
+            to 1 within 1e-4); for regression also `target` (in `unit`) and `green_px` (pixels).
+        task: Classification or regression.
+        class_names: In the order of the probabilities; for regression it is not read.
+        target_name: The user's own column name, or `class`.
+        unit: Unit of the target; empty for classification.
+        name: Name of the run.
+        data_hash: Content hash of the manifest.
+        split_hash: Content hash of the split.
+        train_rows: Rows of the training split, on which the baselines are fitted: `label`, or `target` and `green_px`.
+        deciles: Most slices of the true value (regression).
+        confusions: Most pairs of confused classes to list (classification).
+
+    Returns:
+        The report of every split that has rows, each with the baselines on the same rows.
+
+    Raises:
+        ConfigError: `deciles` is below 1 or `confusions` below 0.
+        DataValidationError: The predictions or the training rows cannot be trusted; the text lists every fault.
+        ArtifactError: The rows come from more than one model.
+    """
+    if deciles < 1 or confusions < 0:
+        message = f"deciles is {deciles} and confusions is {confusions}; at least 1 and 0 are allowed: correct them."
+        raise ConfigError(message)
+    check_table(predictions, task, class_names)
+    check_train_rows(train_rows, task, class_names)
+    evaluate_split = (
+        _classification_evaluator(train_rows, class_names, confusions)
+        if task == Task.classification
+        else _regression_evaluator(train_rows, unit, deciles)
+    )
+    splits = {split: evaluate_split(rows) for split, rows in _iterate_splits(predictions)}
+    metric, higher = main_metric(task)
+    test = splits.get(str(Split.test))
+    return EvaluationReport(
+        task=task,
+        name=name,
+        target_name=target_name,
+        unit=unit,
+        class_names=list(class_names) if task == Task.classification else [],
+        model_id=_read_model_id(predictions),
+        data_hash=data_hash,
+        split_hash=split_hash,
+        splits=splits,
+        beats_baseline=test is not None and not loses_to(test, metric, higher_is_better=higher),
+        warnings=list_warnings(task, splits, metric, higher_is_better=higher),
+    )
+
+
+def _iterate_splits(predictions: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    for split in map(str, EVALUATED_SPLITS):
+        rows = predictions.loc[predictions[SPLIT] == split].reset_index(drop=True)
+        if not rows.empty:
+            yield split, rows
+
+
+def _read_model_id(predictions: pd.DataFrame) -> str:
+    found = [str(value) for value in predictions[MODEL_ID].unique()]
+    if len(found) != 1:
+        message = (
+            f"the predictions come from {len(found)} models ({', '.join(found[:5])}); evaluate one model at a time."
+        )
+        raise ArtifactError(message)
+    return found[0]
+
+
+def _classification_evaluator(
+    train_rows: pd.DataFrame, class_names: list[str], confusions: int
+) -> Callable[[pd.DataFrame], SplitReport]:
+    index = {name: i for i, name in enumerate(class_names)}
+    constant = fit_constant_class(_to_indices(train_rows[LABEL], index), class_names)
+
+    def evaluate_split(rows: pd.DataFrame) -> SplitReport:
+        true, predicted = _to_indices(rows[LABEL], index), _to_indices(rows[PREDICTION], index)
+        probs = rows[[PROB_PREFIX + name for name in class_names]].to_numpy(dtype=np.float64)
+        confidence = rows[PROBABILITY].to_numpy(dtype=np.float64)
+        confusion = compute_confusion_matrix(true, predicted, len(class_names))
+        return SplitReport(
+            n=len(rows),
+            n_groups=int(rows[GROUP_ID].nunique()),
+            metrics=measure_classification(true, predicted, probs),
+            baselines=[constant.score(true)],
+            classes=describe_classes(confusion, class_names),
+            confusion=[[int(count) for count in row] for row in confusion],
+            top_confusions=find_confusions(
+                true, predicted, confidence, rows[SAMPLE_ID].tolist(), class_names, confusions
+            ),
+        )
+
+    return evaluate_split
+
+
+def _regression_evaluator(train_rows: pd.DataFrame, unit: str, deciles: int) -> Callable[[pd.DataFrame], SplitReport]:
+    train_target, train_green = _to_floats(train_rows[TARGET]), _to_floats(train_rows[GREEN_PX])
+    lines = [fit_constant_value(train_target, unit), fit_green_pixels(train_target, train_green, unit)]
+
+    def evaluate_split(rows: pd.DataFrame) -> SplitReport:
+        target, preds, green = (_to_floats(rows[column]) for column in (TARGET, PREDICTION, GREEN_PX))
+        return SplitReport(
+            n=len(rows),
+            n_groups=int(rows[GROUP_ID].nunique()),
+            metrics=measure_regression(target, preds, unit),
+            baselines=[line.score(target, green) for line in lines],
+            deciles=describe_deciles(target, preds, deciles),
+            worst=find_worst(target, preds, rows[SAMPLE_ID].tolist(), WORST_IMAGES),
+        )
+
+    return evaluate_split
+
+
+def _to_indices(names: pd.Series, index: dict[str, int]) -> npt.NDArray[np.int64]:
+    return np.array([index[name] for name in names], dtype=np.int64)
+
+
+def _to_floats(values: pd.Series) -> npt.NDArray[np.float64]:
+    return values.to_numpy(dtype=np.float64)

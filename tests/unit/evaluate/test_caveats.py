@@ -1,0 +1,59 @@
+"""The report says aloud what makes its own numbers doubtful, and is silent where nothing does."""
+
+import pytest
+
+from phytoscope.evaluate.caveats import list_warnings, loses_to
+from phytoscope.schema.report import Baseline, ClassRow, MetricValue, SplitReport
+from phytoscope.schema.table import Task
+
+
+def make_part(f1=0.9, baseline=0.2, n=100, n_groups=20, supports=(50, 50)):
+    metric = [MetricValue("macro_f1", f1, "", True)]
+    classes = [ClassRow(f"class{i}", n, None, None, None) for i, n in enumerate(supports)]
+    return SplitReport(
+        n, n_groups, metric, [Baseline("constant", "", [MetricValue("macro_f1", baseline, "", True)])], classes
+    )
+
+
+def warn(**splits):
+    return list_warnings(Task.classification, splits, "macro_f1", higher_is_better=True)
+
+
+def test_sound_numbers_give_no_warning():
+    """A warning that always stands there is not read."""
+    assert warn(test=make_part(), val=make_part(f1=0.85)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"n": 29}, "Few test images: 29"),
+        ({"n_groups": 4}, "Few test groups (leaves, plants): 4"),
+        ({"f1": 0.2}, "not better than always giving the same answer: macro F1 0.2 against 0.2"),
+        ({"f1": None}, "macro F1 undefined against 0.2"),
+        ({"supports": (4, 50, 0)}, "2 of 3 classes: class0 (4), class2 (0)"),
+        ({"f1": 0.7}, "Validation and test disagree: macro F1 0.90 against 0.70"),
+    ],
+)
+def test_each_reason_for_doubt_has_its_sentence(changes, text):
+    """The sentence carries the numbers."""
+    (found,) = [sentence for sentence in warn(test=make_part(**changes), val=make_part()) if text in sentence]
+    assert found.endswith(".")
+
+
+def test_long_lists_of_small_classes_are_cut():
+    """A sentence of hundred names is no sentence."""
+    (sentence,) = warn(test=make_part(supports=(1,) * 14))
+    assert "class9 (1) and 4 more" in sentence
+
+
+def test_missing_test_split_is_the_only_thing_to_say():
+    """Without a test split nothing else matters."""
+    (sentence,) = warn(val=make_part())
+    assert "no test split" in sentence
+
+
+def test_a_draw_counts_as_lost():
+    """A model that is just as good as a constant is no use."""
+    assert loses_to(make_part(f1=0.2), "macro_f1", higher_is_better=True)
+    assert not loses_to(make_part(f1=0.1), "macro_f1", higher_is_better=False)

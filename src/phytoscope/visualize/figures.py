@@ -1,0 +1,106 @@
+"""All figures of one report, under the names the page knows."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from phytoscope.evaluate.report import main_metric
+from phytoscope.schema.report import EvaluationReport, SplitReport
+from phytoscope.schema.table import SAMPLE_ID, SPLIT, Split, Task
+from phytoscope.visualize.classes import plot_confusion_matrix, plot_per_class
+from phytoscope.visualize.data import plot_class_counts, plot_history, plot_target_distribution
+from phytoscope.visualize.gallery import FindImage, plot_confusion_gallery, plot_error_gallery
+from phytoscope.visualize.style import save_figures
+from phytoscope.visualize.values import plot_decile_error, plot_predicted_vs_actual, plot_residuals
+
+__all__ = [
+    "add_splits",
+    "draw_figures",
+    "plot_class_counts",
+    "plot_confusion_gallery",
+    "plot_confusion_matrix",
+    "plot_decile_error",
+    "plot_error_gallery",
+    "plot_history",
+    "plot_per_class",
+    "plot_predicted_vs_actual",
+    "plot_residuals",
+    "plot_target_distribution",
+    "save_figures",
+    "shown_split",
+]
+
+
+def shown_split(report: EvaluationReport) -> str:
+    """The split the report speaks of: test, or the last one there is."""
+    return str(Split.test) if str(Split.test) in report.splits else list(report.splits)[-1]
+
+
+def add_splits(manifest: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+    """The manifest with a `split` column.
+
+    Args:
+        manifest: One row per image; a `split` column of its own is kept as it is.
+        predictions: Table 7; without that column, images that stand here take their split from here, and all others
+            count as training images.
+    """
+    if SPLIT in manifest.columns:
+        return manifest
+    splits = predictions.set_index(SAMPLE_ID)[SPLIT]
+    return manifest.assign(**{SPLIT: manifest[SAMPLE_ID].map(splits).fillna(str(Split.train))})
+
+
+def draw_figures(
+    report: EvaluationReport,
+    *,
+    predictions: pd.DataFrame,
+    history: pd.DataFrame,
+    manifest: pd.DataFrame,
+    find_image: FindImage,
+) -> dict[str, Figure]:
+    """Draws every figure of the page.
+
+    Args:
+        report: The numbers.
+        predictions: Table 7, from which the report was made.
+        history: `history.csv`; without rows there is no training figure.
+        manifest: One row per image, see `add_splits`.
+        find_image: Gives the path of a sample's picture.
+
+    Returns:
+        Name -> figure, in the order of the page; pass it to `save_figures`.
+    """
+    split = shown_split(report)
+    part = report.splits[split]
+    rows = predictions.loc[predictions[SPLIT] == split]
+    table = add_splits(manifest, predictions)
+    draw = _draw_classification if report.task == Task.classification else _draw_regression
+    figures = draw(report, part, rows, table, find_image)
+    if not history.empty:
+        metric, higher = main_metric(report.task)
+        figures["history"] = plot_history(history, metric=metric, higher_is_better=higher)
+    return figures
+
+
+def _draw_classification(
+    report: EvaluationReport, part: SplitReport, rows: pd.DataFrame, table: pd.DataFrame, find_image: FindImage
+) -> dict[str, Figure]:
+    figures = {
+        "confusion_matrix": plot_confusion_matrix(part, report.class_names),
+        "per_class": plot_per_class(part),
+    }
+    if part.top_confusions:
+        figures["confusion_gallery"] = plot_confusion_gallery(part, rows, find_image)
+    return figures | {"class_counts": plot_class_counts(table)}
+
+
+def _draw_regression(
+    report: EvaluationReport, part: SplitReport, rows: pd.DataFrame, table: pd.DataFrame, find_image: FindImage
+) -> dict[str, Figure]:
+    name, unit = report.target_name, report.unit
+    return {
+        "predicted_vs_actual": plot_predicted_vs_actual(rows, part, target_name=name, unit=unit),
+        "residuals": plot_residuals(rows, target_name=name, unit=unit),
+        "decile_error": plot_decile_error(part.deciles, target_name=name, unit=unit),
+        "error_gallery": plot_error_gallery(part, rows, find_image, unit=unit),
+        "target_distribution": plot_target_distribution(table, target_name=name, unit=unit),
+    }

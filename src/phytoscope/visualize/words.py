@@ -1,0 +1,131 @@
+"""What the page says about each number and each figure, in plain English for people who grow plants."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from phytoscope.schema.report import MetricValue
+from phytoscope.visualize.text import format_number, format_percent, format_quantity
+
+
+@dataclass(frozen=True)
+class MetricWords:
+    """Title of a metric, one sentence about it, and whether it is shown in percent."""
+
+    title: str
+    meaning: str
+    percent: bool = False
+
+
+METRICS: Final = {
+    "accuracy": MetricWords("Accuracy", "Share of photographs that were named rightly.", True),
+    "macro_f1": MetricWords("Macro F1", "Every class counts equally, however rare; 100 % is perfect.", True),
+    "balanced_accuracy": MetricWords("Balanced accuracy", "Mean share found per class, rare classes included.", True),
+    "top3_accuracy": MetricWords("Right within top 3", "The true class is among the three most probable ones.", True),
+    "nll": MetricWords("Log loss", "Punishes confident mistakes; 0 is perfect."),
+    "r2": MetricWords("R²", "Share of the variation that is explained; 1 is perfect, 0 is no better than the mean."),
+    "rmse": MetricWords("RMSE", "Typical error; large errors weigh more."),
+    "mae": MetricWords("Mean absolute error", "How far off a prediction is on average."),
+    "bias": MetricWords("Bias", "Mean of predicted minus true: above 0 means too high on average."),
+    "median_ae": MetricWords("Median absolute error", "Half of the predictions are closer than this."),
+    "mape": MetricWords("Mean relative error", "Error as a share of the true value (MAPE).", True),
+    "pearson_r": MetricWords("Correlation", "1 means that predictions rank and scale like the truth."),
+}
+
+BASELINES: Final = {"constant": "Always the same answer", "green_pixels": "Green pixels alone"}
+
+
+@dataclass(frozen=True)
+class FigureWords:
+    """Title of a figure, what it shows for those who cannot see it, and how to read it."""
+
+    title: str
+    alt: str
+    reading: str
+    group: str
+
+
+FIGURES: Final = {
+    "confusion_matrix": FigureWords(
+        "Which classes are mixed up",
+        "Matrix of true classes (rows) against predicted classes (columns) with image counts.",
+        "Each row is a true class. Dark green on the diagonal is right; a number elsewhere counts photographs of the "
+        "row's class that were taken for the column's class.",
+        "results",
+    ),
+    "per_class": FigureWords(
+        "How well each class is recognised",
+        "Dot plot with precision, recall and F1 of each class, the weakest class on top.",
+        "Recall: of the photographs of this class, how many were found. Precision: of the photographs given this name, "
+        "how many deserve it. F1 combines both. Points far apart mean that the model says this name too often or too "
+        "seldom.",
+        "results",
+    ),
+    "predicted_vs_actual": FigureWords(
+        "Predicted against true",
+        "Scatter plot of predicted against true values with the diagonal of perfect prediction.",
+        "Each point is a photograph. On the line the prediction is right; above it is too high, below it too low. "
+        "Bent clouds mean that small or large plants are systematically missed.",
+        "results",
+    ),
+    "residuals": FigureWords(
+        "Errors by size of the prediction",
+        "Scatter plot of the errors against the predictions, with a histogram of the errors.",
+        "Points should lie evenly around 0 at every size. The blue band holds the typical error (RMSE) on both sides.",
+        "results",
+    ),
+    "decile_error": FigureWords(
+        "Errors by size of the plant",
+        "Bars of the mean absolute error and points of the bias in slices of the true value.",
+        "The photographs are cut into slices from small to large true values. Bars: average size of the error. "
+        "Diamonds: its direction; above 0 the model predicts too much.",
+        "results",
+    ),
+    "confusion_gallery": FigureWords(
+        "The most frequent mistakes, in pictures",
+        "Photographs that were mixed up, grouped by pair of classes, each with the model's certainty.",
+        "Orange frames: photographs that got the wrong name, the most confident mistake first. Green frame: a "
+        "photograph that truly belongs to the class they were taken for. Look for wrong labels, blur and background.",
+        "mistakes",
+    ),
+    "error_gallery": FigureWords(
+        "The largest errors, in pictures",
+        "Photographs with the largest errors, with true and predicted value.",
+        "Worst first. Look for wrong table entries, plants cut off by the picture's edge, overlap and blur.",
+        "mistakes",
+    ),
+    "class_counts": FigureWords(
+        "Photographs per class",
+        "Bars of the number of images and groups of each class, by split.",
+        "Left: photographs, right: leaves or plants they show. Photographs of one leaf or plant never stand in two "
+        "splits.",
+        "data",
+    ),
+    "target_distribution": FigureWords(
+        "Distribution of the true values",
+        "Stacked histogram of the true values by split.",
+        "All splits should cover the same range: a model cannot be tested on sizes that the test photographs lack.",
+        "data",
+    ),
+    "history": FigureWords(
+        "Training history",
+        "Curves of the loss and of the validation metric by epoch.",
+        "Both losses should fall and level out. A validation loss that rises again while the training loss falls means "
+        "that the model learns the photographs by heart. The dashed line marks the epoch that was kept.",
+        "training",
+    ),
+}
+
+
+def title_metric(name: str) -> str:
+    """Title of a metric; an unknown one keeps its name."""
+    return METRICS[name].title if name in METRICS else name.replace("_", " ")
+
+
+def format_metric(metric: MetricValue) -> str:
+    """Value of a metric as the page shows it, with its unit."""
+    words = METRICS.get(metric.name)
+    if words is not None and words.percent:
+        return format_percent(metric.value)
+    if metric.unit == "nats":
+        return format_number(metric.value)
+    return format_quantity(metric.value, metric.unit)

@@ -1,0 +1,63 @@
+"""The first sentence says the truth in plain words."""
+
+import dataclasses
+
+from factories.reports import build_regression
+from phytoscope.visualize.verdict import word_judgement, word_verdict, word_weakest
+
+
+def plain(text):
+    return text.replace("\u00a0", " ")
+
+
+def test_classification_verdict_compares_with_guessing(diseases):
+    """Photographs, leaves, accuracy and the baseline are all in one sentence."""
+    accuracy = 100 * diseases.report.metric("test", "accuracy")
+    assert plain(word_verdict(diseases.report, "test")) == (
+        f"On 36 photographs of 12 leaves or plants that training never saw, {accuracy:.1f} % were named rightly; "
+        "always guessing the most frequent class would get 16.7 %."
+    )
+
+
+def test_regression_verdict_has_units_and_both_baselines(weights):
+    """Error, mean and green pixels stand side by side in grams."""
+    text = plain(word_verdict(weights.report, "test"))
+    assert text.startswith(
+        "On 40 photographs of 10 leaves or plants that training never saw, predictions of fresh_weight"
+    )
+    assert text.count(" g") >= 3
+    assert "counting green pixels by" in text
+
+
+def test_verdict_on_validation_warns():
+    """Numbers on images that chose the model are called too rosy."""
+    assert "too rosy" in word_verdict(build_regression().report, "val")
+
+
+def test_verdict_without_baselines_makes_no_comparison(diseases):
+    """What was not measured is not mentioned."""
+    part = dataclasses.replace(diseases.report.splits["test"], baselines=[])
+    report = dataclasses.replace(diseases.report, splits={"test": part})
+    assert word_verdict(report, "test").endswith("were named rightly.")
+
+
+def test_groups_of_one_are_not_mentioned(diseases):
+    """If each photograph is its own group, there is no word of leaves."""
+    part = dataclasses.replace(diseases.report.splits["test"], n=1, n_groups=1)
+    report = dataclasses.replace(diseases.report, splits={"test": part})
+    assert word_verdict(report, "test").startswith("On 1 photograph that training never saw")
+
+
+def test_judgement_follows_the_report(diseases):
+    """The badge repeats what the report says."""
+    assert word_judgement(diseases.report) == "Better than every simple baseline"
+    assert (
+        word_judgement(dataclasses.replace(diseases.report, beats_baseline=False))
+        == "Not better than a simple baseline"
+    )
+
+
+def test_weakest_class_is_named_where_there_are_classes(diseases, weights):
+    """Regression has none."""
+    assert word_weakest(diseases.report.splits["test"]).startswith("Weakest class: ")
+    assert word_weakest(weights.report.splits["test"]) is None

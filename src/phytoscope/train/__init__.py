@@ -1,0 +1,1 @@
+"""Training: Lightning tasks and the wiring of the trainer."""

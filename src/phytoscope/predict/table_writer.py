@@ -1,0 +1,104 @@
+"""Writers of prediction tables, a few rows at a time."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phytoscope.errors import ConfigError, suggest
+from phytoscope.schema.package import ModelDescription
+from phytoscope.schema.prediction import Prediction
+from phytoscope.schema.table import PROB_PREFIX, Task
+
+OUTPUT_SUFFIXES = (".csv", ".jsonl", ".parquet")
+_NUMBERS = ("probability", "value")
+
+Write = Callable[[list[Prediction]], None]
+
+
+@contextmanager
+def open_writer(place: Path, output: Path, model: ModelDescription, *, probs: bool) -> Iterator[Write]:
+    """Opens a table for predictions.
+
+    Classification has the columns `path`, `prediction`, `probability`, with `probs` one `prob/<class>` for each class,
+    and `error`; regression has `path`, `prediction` (value and unit as text), `value`, `unit` and `error`.
+
+    Args:
+        place: Where to write.
+        output: The name the user gave; its extension decides the format.
+        model: What the model is.
+        probs: Whether to write one column a class (classification).
+
+    Yields:
+        A function that writes some rows.
+
+    Raises:
+        ConfigError: The extension is not `.csv`, `.jsonl` or `.parquet`.
+    """
+    check_output(output)
+    columns = _columns(model, probs=probs)
+    opener = {".csv": _open_csv, ".jsonl": _open_jsonl, ".parquet": _open_parquet}[output.suffix.lower()]
+    with opener(place, columns) as write:
+        yield lambda rows: write([_to_row(row, model, probs=probs) for row in rows])
+
+
+def check_output(output: Path) -> None:
+    """Refuses an output whose format nobody knows, before any work is done.
+
+    Raises:
+        ConfigError: The extension is not `.csv`, `.jsonl` or `.parquet`.
+    """
+    if output.suffix.lower() not in OUTPUT_SUFFIXES:
+        message = (
+            f"the output {str(output)!r} has the extension {output.suffix!r}; {suggest(output.suffix, OUTPUT_SUFFIXES)}"
+        )
+        raise ConfigError(message)
+
+
+def _columns(model: ModelDescription, *, probs: bool) -> list[str]:
+    if model.task is Task.regression:
+        return ["path", "prediction", "value", "unit", "error"]
+    classes = [f"{PROB_PREFIX}{name}" for name in model.class_names] if probs else []
+    return ["path", "prediction", "probability", *classes, "error"]
+
+
+def _to_row(row: Prediction, model: ModelDescription, *, probs: bool) -> dict[str, Any]:
+    if model.task is Task.regression:
+        text = None if row.value is None else f"{row.value:.4g} {row.unit}".strip()
+        return {"path": row.path, "prediction": text, "value": row.value, "unit": model.unit, "error": row.error}
+    classes = {f"{PROB_PREFIX}{name}": row.probabilities.get(name) for name in model.class_names} if probs else {}
+    return {"path": row.path, "prediction": row.label, "probability": row.probability, **classes, "error": row.error}
+
+
+_WriteRows = Callable[[list[dict[str, Any]]], None]
+
+
+@contextmanager
+def _open_csv(place: Path, columns: list[str]) -> Iterator[_WriteRows]:
+    with place.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns)
+        writer.writeheader()
+        yield writer.writerows
+
+
+@contextmanager
+def _open_jsonl(place: Path, columns: list[str]) -> Iterator[_WriteRows]:
+    with place.open("w", encoding="utf-8") as stream:
+
+        def write(rows: list[dict[str, Any]]) -> None:
+            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+        yield write
+
+
+@contextmanager
+def _open_parquet(place: Path, columns: list[str]) -> Iterator[_WriteRows]:
+    numeric = (*_NUMBERS, PROB_PREFIX)
+    schema = pa.schema([(name, pa.float64() if name.startswith(numeric) else pa.string()) for name in columns])
+    with pq.ParquetWriter(place, schema) as writer:
+        yield lambda rows: writer.write_table(pa.Table.from_pylist(rows, schema=schema))

@@ -1,4 +1,4 @@
-"""The `phytoscope` command: arguments in, sentences and exit codes out. Heavy imports wait until a command needs them."""
+"""The `phytoscope` command: arguments in, sentences and exit codes out. Heavy imports wait until they are needed."""
 
 import os
 import sys
@@ -127,7 +127,10 @@ def _compose(settings: Sequence[str] | None) -> "RunConfig":
         try:
             words = [*yaml.safe_load(saved.read_text(encoding="utf-8"))["overrides"], *words]
         except (yaml.YAMLError, KeyError, TypeError, OSError, UnicodeDecodeError) as error:
-            message = f"{str(saved)!r} cannot be read ({error}): name another paths.run_dir, or remove the file and give all settings."
+            message = (
+                f"{str(saved)!r} is not the settings of a run, or is damaged ({type(error).__name__}: {error}): choose "
+                "another paths.run_dir, or move the file away and give all settings."
+            )
             raise ConfigError(message) from error
     return compose_config(words)
 
@@ -199,9 +202,9 @@ def run(
 def prepare(settings: Settings = None) -> None:
     """Read and check the data, list what cannot be used, draw the split."""
     folder = _start(settings, step="prepare")
-    out.print(
-        f"Manifest: {escape(str(folder.manifest))}\nRejected: {escape(str(folder.rejected))}\nSplit:    {escape(str(folder.split))}"
-    )
+    out.print(f"Manifest: {escape(str(folder.manifest))}")
+    out.print(f"Rejected: {escape(str(folder.rejected))}")
+    out.print(f"Split:    {escape(str(folder.split))}")
 
 
 @app.command()
@@ -269,7 +272,7 @@ def demo(
     plants: Annotated[int, typer.Option(min=20, help="Plants on the scale (two photographs each).")] = 90,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawings and of the training.")] = 0,
 ) -> None:
-    """Draw leaves with lesions and rosettes of known weight, and run both tasks on them. Needs no data and no network."""
+    """Draw leaves with lesions and rosettes of known weight, and run both tasks on them: no data, no network."""
     from phytoscope.data.synthetic import draw_leaf_dataset, draw_rosette_dataset
 
     folder = output.expanduser().absolute() / f"leaves{leaves}-plants{plants}-seed{seed}"
@@ -343,12 +346,15 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 (its callback has already answered)
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     # The library asks the network for a newer version of itself whenever it is imported.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    # Threads that wait by spinning take the cores away from the processes that prepare batches, and from other work:
+    # two trainings side by side on two cores were twenty times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def main() -> None:
@@ -358,9 +364,11 @@ def main() -> None:
     except PhytoscopeError as error:
         err.print(f"[red]Error:[/] {escape(str(error))}")
         sys.exit(EXIT_USER)
-    except KeyboardInterrupt:
-        err.print("Interrupted. Finished steps and epochs are kept: the same command continues.")
-        sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as stop:
+        # The command-line library turns Ctrl-C into this exit code without a word.
+        if stop.code == EXIT_INTERRUPTED:
+            err.print("Interrupted. Finished steps and epochs are kept: the same command continues.")
+        raise
     except Exception:
         err.print(escape(traceback.format_exc()))
         err.print(f"[red]This is a bug of phytoscope {__version__}.[/] Please report it with the text above.")

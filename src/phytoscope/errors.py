@@ -75,7 +75,8 @@ class MissingDependencyError(PhytoscopeError, ImportError):
 
 def suggest(name: str, allowed: Iterable[str]) -> str:
     """Words what is allowed instead of `name`: the nearest names first, then the whole list when it is short."""
-    names = sorted(str(item) for item in allowed)
+    # File names may hold bytes that are not UTF-8, which no terminal prints.
+    names = sorted(str(item).encode("utf-8", "backslashreplace").decode("utf-8") for item in allowed)
     lower = {item.lower(): item for item in names}
     near = [lower[item] for item in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.6)]
     if near:
@@ -88,8 +89,8 @@ def suggest(name: str, allowed: Iterable[str]) -> str:
 
 def storage_error(path: Path, error: OSError) -> StorageError:
     """Turns an operating-system error met while writing `path` into one that says what to do."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        remedy = "the disk is full; free some space or choose another place, then run the same command again"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        remedy = "the disk is full (or a quota is); free some space or choose another place, then run the command again"
     elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         remedy = "the place is read-only for you; choose a folder you may write to (for example paths.run_dir=DIR)"
     else:
@@ -120,5 +121,8 @@ def require(module: str) -> ModuleType:
         if error.name is not None and error.name.split(".")[0] != module.split(".", maxsplit=1)[0]:
             raise
         extra = _EXTRA_OF_MODULE[module]
-        message = f'the package {module!r} is needed here and not installed; install it with: pip install "phytoscope[{extra}]"'
+        message = (
+            f"the package {module!r} is needed here and not installed; "
+            f'install it with: pip install "phytoscope[{extra}]"'
+        )
         raise MissingDependencyError(message) from error

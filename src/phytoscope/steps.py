@@ -6,6 +6,7 @@ nothing it depends on has changed.
 
 import dataclasses
 import datetime
+import glob
 import shutil
 import time
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from phytoscope.data.read import read_source
 from phytoscope.data.source import Source
 from phytoscope.data.split import hash_manifest, hash_split, split_by_group
 from phytoscope.data.validate import check_learnable, summarise_rejected, validate_source
-from phytoscope.errors import ArtifactError
+from phytoscope.errors import ArtifactError, storage_error
 from phytoscope.evaluate.checks import check_predictions
 from phytoscope.evaluate.report import evaluate_predictions, main_metric
 from phytoscope.models.network import build_network, read_backbone_input
@@ -53,7 +54,15 @@ from phytoscope.schema.table import (
     Split,
     Task,
 )
-from phytoscope.train.fit import BEST_NAME, choose_num_workers, fit_task, load_network_state
+from phytoscope.train.fit import (
+    BEST_NAME,
+    LAST_NAME,
+    can_continue,
+    choose_num_workers,
+    fit_task,
+    load_network_state,
+)
+from phytoscope.train.plan import plan_training
 from phytoscope.train.tasks import ClassificationTask, PlantTask, RegressionTask, balance_classes
 from phytoscope.transforms.augment import build_augmentation
 from phytoscope.transforms.preprocess import Preprocess, choose_resize
@@ -100,9 +109,8 @@ def choose_run_folder(config: RunConfig, *, fresh: bool = False) -> RunFolder:
         return RunFolder(Path(config.paths.run_dir).expanduser().absolute())
     runs = Path(config.paths.runs_dir).expanduser().absolute()
     wanted = _settings(config)
-    for candidate in sorted(runs.glob(f"*-{config.name}*/config.yaml"), reverse=True) if not fresh else []:
-        found = yaml.safe_load(candidate.read_text(encoding="utf-8"))
-        if found == wanted:
+    for candidate in sorted(runs.glob(f"*-{glob.escape(config.name)}*/config.yaml"), reverse=True) if not fresh else []:
+        if _read_settings(candidate) == wanted:
             return RunFolder(candidate.parent)
     stamp = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     place = runs / f"{stamp}-{config.name}"
@@ -111,6 +119,14 @@ def choose_run_folder(config: RunConfig, *, fresh: bool = False) -> RunFolder:
         count += 1
         place = runs / f"{stamp}-{config.name}-{count}"
     return RunFolder(place)
+
+
+def _read_settings(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        # A folder whose settings cannot be read is not the run that is looked for.
+        return None
 
 
 def run_all(context: RunContext) -> EvaluationReport:
@@ -249,7 +265,7 @@ class _Prepared:
 
 def _read_prepared(context: RunContext) -> _Prepared:
     run = context.run
-    run.read_inputs("prepare")
+    _check_whole(run, "prepare")
     manifest, split = pd.read_parquet(run.manifest), pd.read_parquet(run.split)
     # The group of the split is the joined one; it is the one that counts from here on.
     rows = manifest.drop(columns=GROUP_ID).merge(split, on=SAMPLE_ID, validate="one_to_one")
@@ -261,7 +277,20 @@ def _read_prepared(context: RunContext) -> _Prepared:
 
 def _train(context: RunContext) -> None:
     prepared = _read_prepared(context)
-    _take(context, "train", _training_inputs(context.config, prepared), lambda: _write_trained(context, prepared))
+    inputs, run = _training_inputs(context.config, prepared), context.run
+    # A finished training that is no longer as it was must not be taken for an interrupted one and continued.
+    if run.record("train").exists() and not run.is_done("train", inputs):
+        _clear_training(run)
+    _take(context, "train", inputs, lambda: _write_trained(context, prepared))
+
+
+def _check_whole(run: RunFolder, step: str) -> None:
+    if not run.is_done(step, run.read_inputs(step)):
+        message = (
+            f"files that the step {step!r} wrote in {str(run.root)!r} were changed or are missing: run "
+            f"`phytoscope {step}` again."
+        )
+        raise ArtifactError(message)
 
 
 def _training_inputs(config: RunConfig, prepared: _Prepared) -> str:
@@ -280,7 +309,7 @@ def _training_inputs(config: RunConfig, prepared: _Prepared) -> str:
 
 def _write_trained(context: RunContext, prepared: _Prepared) -> list[Path]:
     config, run = context.config, context.run
-    _clear_other_training(run, _training_inputs(config, prepared))
+    _clear_other_training(context, _training_inputs(config, prepared))
     preprocess = _fit_preprocess(config, prepared.of(Split.train))
     cache = _open_cache(context, prepared, preprocess)
     train = prepared.of(Split.train)
@@ -293,20 +322,23 @@ def _write_trained(context: RunContext, prepared: _Prepared) -> list[Path]:
         scale = fit_target_scale(target, config.task.target_transform, config.data.target_min)
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     network, origin = build_network(config.model, len(class_names) if class_names else 1)
+    data = _build_datamodule(config, prepared, cache, class_names, scale, preprocess)
+    trainer, adapt = plan_training(config.trainer, config.adapt, len(data.train_sampler))
     meaning = {
         "class_names": class_names,
         "target_scale": None if scale is None else scale.to_dict(),
         "preprocess": preprocess.to_dict(),
         "weights_origin": origin,
+        "planned_epochs": trainer.max_epochs,
     }
     write_json(run.model, meaning)
-    task = _build_task(config, network, _targets(train, class_names, scale), class_names, scale)
-    data = _build_datamodule(config, prepared, cache, class_names, scale, preprocess)
+    planned = dataclasses.replace(config, trainer=trainer, adapt=adapt)
+    task = _build_task(planned, network, _targets(train, class_names, scale), class_names, scale)
     metric, higher = main_metric(config.data.task)
     fit_task(
         task,
         data,
-        config.trainer,
+        trainer,
         monitor=f"val/{metric}",
         higher_is_better=higher,
         folder=run.checkpoints,
@@ -316,15 +348,29 @@ def _write_trained(context: RunContext, prepared: _Prepared) -> list[Path]:
     return [run.checkpoints, run.history]
 
 
-def _clear_other_training(run: RunFolder, inputs: str) -> None:
-    known = read_json(run.training_inputs) if run.training_inputs.exists() else None
+def _clear_other_training(context: RunContext, inputs: str) -> None:
+    run = context.run
+    try:
+        known = read_json(run.training_inputs) if run.training_inputs.exists() else None
+    except ArtifactError:
+        known = None
     if known == inputs:
-        return
+        begun = (run.checkpoints / LAST_NAME).exists()
+        if not begun or can_continue(run.checkpoints, run.history):
+            return
+        context.say("train: a checkpoint or the history is damaged or missing; training starts over")
     # Checkpoints of other data or settings must not be continued.
-    if run.checkpoints.exists():
-        shutil.rmtree(run.checkpoints)
-    run.history.unlink(missing_ok=True)
+    _clear_training(run)
     write_json(run.training_inputs, inputs)
+
+
+def _clear_training(run: RunFolder) -> None:
+    try:
+        if run.checkpoints.exists():
+            shutil.rmtree(run.checkpoints)
+        run.history.unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error(run.checkpoints, error) from error
 
 
 def _fit_preprocess(config: RunConfig, train: pd.DataFrame) -> Preprocess:
@@ -364,13 +410,24 @@ def _build_task(
 ) -> PlantTask:
     if scale is not None:
         return RegressionTask(
-            network, config.adapt, config.trainer, loss=config.task.loss, scale=scale, unit=config.data.unit
+            network,
+            config.adapt,
+            config.trainer,
+            seed=config.seed,
+            loss=config.task.loss,
+            scale=scale,
+            unit=config.data.unit,
         )
     weights = balance_classes(target, len(class_names))
     if config.task.class_weighting is ClassWeighting.none:
         weights = (weights > 0).float()
     return ClassificationTask(
-        network, config.adapt, config.trainer, class_weights=weights, label_smoothing=config.task.label_smoothing
+        network,
+        config.adapt,
+        config.trainer,
+        seed=config.seed,
+        class_weights=weights,
+        label_smoothing=config.task.label_smoothing,
     )
 
 
@@ -422,10 +479,11 @@ def _evaluate(context: RunContext) -> None:
 def _check_trained(context: RunContext, prepared: _Prepared) -> None:
     if context.run.read_inputs("train") != _training_inputs(context.config, prepared):
         message = (
-            f"the checkpoint in {str(context.run.root)!r} was trained with other data or settings: run `phytoscope train` with "
-            "these settings first, or leave out the settings that changed."
+            f"the checkpoint in {str(context.run.root)!r} was trained with other data or settings: run "
+            "`phytoscope train` with these settings first, or leave out the settings that changed."
         )
         raise ArtifactError(message)
+    _check_whole(context.run, "train")
 
 
 def build_predictor(config: RunConfig, run: RunFolder, *, data_hash: str, split_hash: str) -> Predictor:
@@ -531,7 +589,7 @@ def _facts(config: RunConfig, run: RunFolder) -> dict[str, str]:
     augment = config.data.augment
     facts = {
         "backbone": f"{config.model.backbone}, {meaning['weights_origin']}",
-        "trained": f"{config.adapt.kind.value}, at most {config.trainer.max_epochs} epochs, seed {config.seed}",
+        "trained": f"{config.adapt.kind.value}, at most {meaning['planned_epochs']} epochs, seed {config.seed}",
         "input": f"{preprocess.size_px} x {preprocess.size_px} px, {preprocess.resize.value}",
         "augmentation": "none" if augment is AugmentPreset.none else augment.value,
         "settings": " ".join(config.overrides),
@@ -549,7 +607,7 @@ def _package(context: RunContext) -> None:
     prepared = _read_prepared(context)
     _check_trained(context, prepared)
     run = context.run
-    run.read_inputs("evaluate")
+    _check_whole(run, "evaluate")
     settings = _settings(context.config)
     inputs = hash_content(
         [hash_file(run.checkpoints / BEST_NAME), hash_file(run.report), settings["package"], __version__]

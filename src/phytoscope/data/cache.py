@@ -50,17 +50,31 @@ def open_pixel_cache(
         progress: Told about every picture while building.
 
     Raises:
-        ArtifactError: A picture has changed since the manifest was made.
+        ArtifactError: A picture has changed since the manifest was made, or somebody else changes the cache.
         ImageReadError: A picture can no longer be read.
         StorageError: The folder cannot be written or the disk is full.
     """
     unique = manifest.drop_duplicates(SHA256).sort_values(SHA256)
     names = [str(name) for name in unique[SHA256]]
     place = folder / hash_content([preprocess.pixel_hash, names])[:24]
-    if not (place / _PIXELS_NAME).exists():
+    shape = (len(names), preprocess.size_px, preprocess.size_px, 3)
+    pixels = _open(place, shape)
+    if pixels is None:
         _build(unique, preprocess, place, workers, progress)
-    pixels: NDArray[np.uint8] = np.load(place / _PIXELS_NAME, mmap_mode="r")
+        pixels = _open(place, shape)
+    if pixels is None:
+        message = f"the pixel cache {str(place)!r} was changed while it was written: remove it and run again."
+        raise ArtifactError(message)
     return PixelCache(pixels, {name: row for row, name in enumerate(names)})
+
+
+def _open(place: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """Pixels of shape (pictures, S, S, 3); None when there is no cache or it is damaged."""
+    try:
+        pixels: NDArray[np.uint8] = np.load(place / _PIXELS_NAME, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return pixels if pixels.shape == shape and pixels.dtype == np.uint8 else None
 
 
 def _build(unique: pd.DataFrame, preprocess: Preprocess, place: Path, workers: int | None, progress: Progress) -> None:

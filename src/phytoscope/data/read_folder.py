@@ -44,9 +44,13 @@ def read_folder(config: DataConfig) -> Source:
         )
         raise DataValidationError(message)
     rows: list[dict[str, Any]] = []
-    faults = [_stray(name, root) for name in sorted(os.listdir(root)) if _is_stray(root / name)]
+    faults = [_stray(name, root) for name in sorted(entry.name for entry in root.iterdir()) if _is_stray(root / name)]
     for class_name in classes:
-        for path in _walk(root / class_name):
+        files, links = _walk(root / class_name)
+        faults += [_link_fault(link.relative_to(root).as_posix()) for link in links]
+        if not files and not links:
+            faults.append(Fault(printable(class_name), "the class folder holds no image", "fill it or remove it"))
+        for path in files:
             relative = path.relative_to(root).as_posix()
             fault = _check_name(relative)
             if fault is None:
@@ -70,7 +74,7 @@ def group_by_pattern(sample_ids: pd.Series, pattern: str | None) -> pd.Series:
         A string per image; None where the pattern does not match.
 
     Raises:
-        ConfigError: The pattern is not a regular expression or has no group.
+        ConfigError: The pattern is not a regular expression, has no group or matches no image.
     """
     if pattern is None:
         return pd.Series([None] * len(sample_ids), index=sample_ids.index, dtype=object)
@@ -80,19 +84,38 @@ def group_by_pattern(sample_ids: pd.Series, pattern: str | None) -> pd.Series:
         message = f"data.group_pattern={pattern!r} is not a regular expression ({error})."
         raise ConfigError(message) from error
     if compiled.groups == 0:
-        message = f"data.group_pattern={pattern!r} has no group: put parentheses around what names the plant, e.g. '(plant\\d+)_'."
+        message = (
+            f"data.group_pattern={pattern!r} has no group: put parentheses around what names the plant, "
+            "e.g. '(plant\\d+)_'."
+        )
         raise ConfigError(message)
     matches = [compiled.search(name) for name in sample_ids]
-    names = ["/".join(part or "" for part in match.groups()) if match else None for match in matches]
+    # Groups that matched nothing would throw all such images together.
+    names = [
+        "/".join(part or "" for part in match.groups()) if match and any(match.groups()) else None for match in matches
+    ]
+    if len(names) > 0 and all(name is None for name in names):
+        message = (
+            f"data.group_pattern={pattern!r} matches none of the {len(names)} images, for example "
+            f"{sample_ids.iloc[0]!r}: correct it, or leave it out so that every image is a group of its own."
+        )
+        raise ConfigError(message)
     return pd.Series(names, index=sample_ids.index, dtype=object)
 
 
-def _walk(folder: Path) -> list[Path]:
-    found = []
-    for parent, folders, files in os.walk(folder):
+def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files below a folder, and linked folders, which are not followed because they may lead in a circle."""
+    files: list[Path] = []
+    links: list[Path] = []
+    for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(parent, name) for name in sorted(files) if not _is_silent(name)]
-    return found
+        links += [Path(parent, name) for name in folders if Path(parent, name).is_symlink()]
+        files += [Path(parent, name) for name in sorted(names) if not _is_silent(name)]
+    return files, links
+
+
+def _link_fault(relative: str) -> Fault:
+    return Fault(printable(relative), "a link to a folder is not followed", "copy the images into the class folder")
 
 
 def _is_silent(name: str) -> bool:

@@ -48,8 +48,8 @@ def read_labels(config: DataConfig) -> Source:
     table = read_table(table_path)
     if (config.target is None) == (config.label is None):
         message = (
-            f"data.target={config.target} and data.label={config.label}: give exactly one, data.target=COLUMN for a number or "
-            f"data.label=COLUMN for a class. Columns: {', '.join(map(str, table.columns))}."
+            f"data.target={config.target} and data.label={config.label}: give exactly one, data.target=COLUMN for a "
+            f"number or data.label=COLUMN for a class. Columns: {', '.join(map(str, table.columns))}."
         )
         raise ConfigError(message)
     image_column = _image_column(table, config.image_column)
@@ -60,8 +60,6 @@ def read_labels(config: DataConfig) -> Source:
     if config.label is None:
         rows[TARGET], target_faults = _targets(table.loc[rows.index], rows, answer)
         faults += target_faults
-        bad = {fault.source_row for fault in target_faults}
-        rows = rows[~rows[SOURCE_ROW].isin(bad)]
     else:
         rows[LABEL] = table.loc[rows.index, answer].map(canonical_text, na_action="ignore").astype(object)
     table = table.loc[rows.index]
@@ -111,7 +109,8 @@ def _farmbot_images(root: Path) -> Path:
     for name in _FARMBOT_IMAGES:
         if (root / name).is_dir():
             return root / name
-    message = f"data.root: no folder {' or '.join(map(repr, _FARMBOT_IMAGES))} in {str(root)!r}; name it with data.images=DIR."
+    wanted = " or ".join(map(repr, _FARMBOT_IMAGES))
+    message = f"data.root: no folder {wanted} in {str(root)!r}; name it with data.images=DIR."
     raise DataNotFoundError(message)
 
 
@@ -128,7 +127,8 @@ def _image_column(table: pd.DataFrame, name: str | None) -> str:
             return str(column)
     message = (
         "data.image_column: no column looks like image names (tried "
-        f"{', '.join(_IMAGE_COLUMNS[:6])}, ...); name it with data.image_column=COLUMN. Columns: {', '.join(map(str, table.columns))}."
+        f"{', '.join(_IMAGE_COLUMNS[:6])}, ...); name it with data.image_column=COLUMN. "
+        f"Columns: {', '.join(map(str, table.columns))}."
     )
     raise ConfigError(message)
 
@@ -166,7 +166,7 @@ def _relative_name(name: str, images: Path) -> str:
 
 
 def _targets(table: pd.DataFrame, rows: pd.DataFrame, column: str) -> tuple[pd.Series, list[Fault]]:
-    comma = bool(table.attrs.get(DECIMAL_COMMA, False))
+    comma = bool(table.attrs[DECIMAL_COMMA][column])
     values: list[float] = []
     faults: list[Fault] = []
     for line, sample_id, cell in zip(table.index, rows[SAMPLE_ID], table[column], strict=True):

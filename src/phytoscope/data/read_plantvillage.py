@@ -31,14 +31,16 @@ def read_plantvillage(config: DataConfig) -> Source:
     number: numbers of one class and photographer that lie close together are one block.
 
     Args:
-        config: `root` is read.
+        config: `root` is read; a `group_pattern` is used instead of leaf map and photo numbers.
 
     Raises:
-        ConfigError: `root` is missing.
+        ConfigError: `root` is missing, or `group_pattern` does not fit.
         DataNotFoundError: The folder does not exist or holds no class folder.
         DataValidationError: `leaf-map.json` is not in the official format, or the folder is already split.
     """
     source = read_folder(config)
+    if config.group_pattern is not None:
+        return source
     rows = source.rows
     leaf_map = _read_leaf_map(find_folder(config.root, "data.root") / LEAF_MAP_NAME)
     from_map = [
@@ -125,4 +127,5 @@ def _read_leaf_map(path: Path) -> dict[str, list[str]]:
     if not fits:
         message = f"{str(path)!r} is not a leaf map: expected photo tag -> list of 'class:::leaf number'."
         raise DataValidationError(message)
-    return content
+    # The official tags are lower case; a map made by hand may not be.
+    return {tag.lower(): entries for tag, entries in content.items()}

@@ -88,17 +88,34 @@ def find_file(value: str | None, key: str) -> Path:
     return _find(value, key, folder=False)
 
 
+def _look_up(value: str, key: str) -> tuple[Path, bool]:
+    try:
+        path = Path(value).expanduser().absolute()
+        exists = path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        message = f"{key}: {printable(value)!r} cannot be looked up ({reason})."
+        raise DataNotFoundError(message) from error
+    if printable(str(path)) != str(path):
+        message = f"{key}: the path {printable(str(path))!r} is not valid UTF-8: rename the folder."
+        raise DataNotFoundError(message)
+    return path, exists
+
+
 def _find(value: str | None, key: str, *, folder: bool) -> Path:
     kind = "folder" if folder else "file"
     if not value:
         message = f"{key} is not given: add {key}=PATH, the {kind} with your data."
         raise ConfigError(message)
-    path = Path(value).expanduser().absolute()
-    if not path.exists():
+    path, exists = _look_up(value, key)
+    if not exists:
         nearest = path.parent
         while not nearest.exists():
             nearest = nearest.parent
-        names = [entry.name for entry in nearest.iterdir()] if nearest.is_dir() else []
+        try:
+            names = [entry.name for entry in nearest.iterdir()]
+        except OSError:
+            names = []
         child = path.relative_to(nearest).parts[0]
         message = f"{key}: there is no {kind} {str(path)!r}. In {str(nearest)!r}: {suggest(child, names)}"
         raise DataNotFoundError(message)

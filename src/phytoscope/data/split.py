@@ -44,8 +44,8 @@ def split_by_group(manifest: pd.DataFrame, task: Task, config: SplitConfig, seed
     n_groups = groups.nunique()
     if n_groups < len(wanted):
         message = (
-            f"the data have {n_groups} groups, but the splits {', '.join(wanted)} need at least {len(wanted)}: add plants or leaves, "
-            "set the share of a split to 0 (data.split.calibration=0), or check data.group_by."
+            f"the data have {n_groups} groups, but the splits {', '.join(wanted)} need at least {len(wanted)}: add "
+            "plants or leaves, set the share of a split to 0 (data.split.calibration=0), or check data.group_by."
         )
         raise SplitError(message)
     counts = _count_strata(manifest, groups, task)
@@ -67,11 +67,21 @@ def split_by_group(manifest: pd.DataFrame, task: Task, config: SplitConfig, seed
 
 
 def check_split(manifest: pd.DataFrame, split: pd.DataFrame) -> None:
-    """Makes sure that nothing stands on both sides.
+    """Makes sure that every image stands in one split, and nothing on both sides.
 
     Raises:
+        SplitError: An image stands in no split, in several rows, or is not in the manifest.
         SplitLeakageError: A group or an identical picture stands in two splits; the text names them.
     """
+    wrong = sorted(set(manifest[SAMPLE_ID]) ^ set(split[SAMPLE_ID])) + sorted(
+        split.loc[split[SAMPLE_ID].duplicated(), SAMPLE_ID]
+    )
+    if wrong:
+        message = (
+            f"the split does not fit the manifest: {len(wrong)} images stand in only one of them, or twice in the "
+            f"split: {', '.join(map(repr, wrong[:_SHOWN]))}. Draw it again."
+        )
+        raise SplitError(message)
     joined = manifest[[SAMPLE_ID, SHA256]].merge(split[[SAMPLE_ID, GROUP_ID, SPLIT]], on=SAMPLE_ID, how="left")
     joined = joined.merge(manifest[[SAMPLE_ID, GROUP_ID]].rename(columns={GROUP_ID: "declared"}), on=SAMPLE_ID)
     offenders = []
@@ -120,7 +130,8 @@ def _count_strata(manifest: pd.DataFrame, groups: pd.Series, task: Task) -> pd.D
     if task is Task.classification:
         strata = manifest[LABEL]
     else:
-        means = manifest.groupby(groups)[TARGET].mean()
+        # Summed in a fixed order, because the last digit of a mean decides between equal groups.
+        means = manifest.sort_values(SAMPLE_ID)[TARGET].groupby(groups).mean()
         bins = int(np.clip(len(means) // _GROUPS_PER_STRATUM, 1, _MOST_STRATA))
         ranks = means.rank(method="first").sub(1) * bins // len(means)
         strata = groups.map(ranks.astype(int))
@@ -134,14 +145,16 @@ def _deal(counts: pd.DataFrame, shares: NDArray[np.float64], seed: int) -> list[
     order = np.random.default_rng(seed).permutation(len(values))
     order = order[np.argsort(-values[order].sum(axis=1), kind="stable")]
     dealt = np.full(len(values), -1)
+    empty = set(range(len(shares)))
     for left, group in zip(range(len(order), 0, -1), order, strict=True):
-        empty = [part for part in range(len(shares)) if not (dealt == part).any()]
         # The last groups are kept for splits that have none yet.
-        allowed = empty if len(empty) >= left else range(len(shares))
+        allowed = sorted(empty) if len(empty) >= left else range(len(shares))
         # What lacks within the group's strata decides; what lacks in all breaks ties and evens out odd remainders.
         within = lacking @ values[group] / values[group].sum()
-        score = within + 1e-3 * lacking.sum(axis=1)
+        # Rounded, so that the last digit, which differs between processors, decides nothing.
+        score = np.round(within + 1e-3 * lacking.sum(axis=1), 9)
         best = max(allowed, key=lambda part: (score[part], -part))
         dealt[group] = best
+        empty.discard(best)
         lacking[best] -= values[group]
     return [int(part) for part in dealt]

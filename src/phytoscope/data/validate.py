@@ -1,10 +1,11 @@
-"""From source rows to the manifest: every image opened once, every fault collected, what remains can be learned from."""
+"""From source rows to the manifest: every image opened once, every fault collected, the rest can be learned from."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -30,9 +31,6 @@ from phytoscope.schema.table import (
 )
 from phytoscope.transforms.decode import IMAGE_SUFFIXES, decode_image, read_bytes
 from phytoscope.transforms.stream import map_ordered
-
-# Excess green 2g - r - b on chromaticities: Woebbecke et al. 1995, doi 10.13031/2013.27838.
-_GREEN_THRESHOLD = 0.1
 
 
 @dataclass(frozen=True)
@@ -91,17 +89,24 @@ def check_learnable(validated: Validated, source: Source) -> None:
     manifest = validated.manifest
     why = summarise_rejected(validated.rejected)
     if manifest.empty:
-        total = len(source.rows) + len(source.faults)
+        known = set(source.rows[SAMPLE_ID])
+        total = len(source.rows) + sum(fault.path not in known for fault in source.faults)
         message = f"none of the {total} images can be used: {why or 'there are none'}."
         raise DataValidationError(message)
     if source.task is Task.classification:
         classes = sorted(manifest[LABEL].unique())
         if len(classes) < 2:
-            message = f"there is only one class with usable images ({classes[0]!r}); at least two are needed. Rejected: {why or 'none'}."
+            message = (
+                f"there is only one class with usable images ({classes[0]!r}); at least two are needed. "
+                f"Rejected: {why or 'none'}."
+            )
             raise DataValidationError(message)
     elif manifest[TARGET].nunique() < 2:
         value = manifest[TARGET].iloc[0]
-        message = f"the target {source.target_name!r} is {value:g} in every usable row; there is nothing to learn. Rejected: {why or 'none'}."
+        message = (
+            f"the target {source.target_name!r} is {value:g} in every usable row; there is nothing to learn. "
+            f"Rejected: {why or 'none'}."
+        )
         raise DataValidationError(message)
 
 
@@ -113,16 +118,18 @@ def summarise_rejected(rejected: pd.DataFrame, limit: int = 6) -> str:
 
 
 def count_green_pixels(pixels: NDArray[np.uint8]) -> int:
-    """Counts the pixels that are green enough to be plant.
+    """Counts the pixels that belong to the plant because they are greener than the rest.
 
-    Excess green on chromaticities, 2g - r - b, above 0.1 (Woebbecke et al. 1995, doi 10.13031/2013.27838).
+    Excess green 2g - r - b (Woebbecke et al. 1995, doi 10.13031/2013.27838), cut where Otsu's threshold (1979, doi
+    10.1109/TSMC.1979.4310076) parts the picture: a fixed threshold fails under a colour cast.
 
     Args:
         pixels: Shape (H, W, 3), uint8, RGB, 0-255.
     """
-    red, green, blue = (pixels[..., channel].astype(np.int32) for channel in range(3))
-    excess = 2 * green - red - blue
-    return int(np.count_nonzero(excess > _GREEN_THRESHOLD * (red + green + blue)))
+    red, green, blue = (pixels[..., channel].astype(np.int16) for channel in range(3))
+    excess = np.clip(2 * green - red - blue, 0, 255).astype(np.uint8)
+    threshold, _ = cv2.threshold(excess, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    return int(np.count_nonzero(excess > threshold))
 
 
 def _look_at_images(paths: pd.Series, config: DataConfig, progress: Progress) -> list[ImageFacts]:
@@ -153,9 +160,12 @@ def _label_faults(source: Source, config: DataConfig) -> list[Fault]:
             _row_fault(row, name, "the label is missing", "label the image or leave it out")
             for row in _rows(rows[missing])
         ]
+    # A target that is text was read as missing and has its fault already.
+    named = {fault.source_row for fault in source.faults if fault.column == name}
     faults = [
         _row_fault(row, name, "the target is missing", "measure it or leave the row out")
         for row in _rows(rows[rows[TARGET].isna()])
+        if row[SOURCE_ROW] not in named
     ]
     for bound, is_low in ((config.target_min, True), (config.target_max, False)):
         if bound is None:
@@ -182,7 +192,7 @@ def _repeated_names(source: Source) -> list[Fault]:
     faults: list[Fault] = []
     for _, part in rows[rows[SAMPLE_ID].duplicated(keep=False)].groupby(SAMPLE_ID, sort=False):
         records = _rows(part)
-        if part[answer].nunique(dropna=False) > 1:
+        if len(part[answer].unique()) > 1:
             lines = ", ".join(str(row[SOURCE_ROW]) for row in records)
             reason = f"the image is listed more than once with different values: lines {lines}"
             faults += [_row_fault(row, source.image_column, reason, "keep the right row only") for row in records]
@@ -237,7 +247,7 @@ def _reject_contradictions(manifest: pd.DataFrame, source: Source) -> tuple[pd.D
     answer = LABEL if source.task is Task.classification else TARGET
     faults: list[Fault] = []
     for _, part in manifest[manifest[SHA256].duplicated(keep=False)].groupby(SHA256, sort=False):
-        if part[answer].nunique() > 1:
+        if len(part[answer].unique()) > 1:
             records = _rows(part)
             for row in records:
                 others = ", ".join(f"{other[SAMPLE_ID]} ({other[answer]})" for other in records if other is not row)

@@ -1,1 +1,1 @@
-"""Networks: timm backbones with our heads, where their weights come from, and the scale of the target. Tensors in and out."""
+"""Networks: timm backbones with our heads, where their weights come from, the target's scale. Tensors in and out."""

@@ -1,11 +1,11 @@
 """A timm backbone with one linear head. It takes raw pixels: mean and standard deviation are part of it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import timm
 import torch
-from timm.data import resolve_data_config
-from timm.models import get_pretrained_cfg
+from timm.models import PretrainedCfg, get_pretrained_cfg
 from torch import Tensor, nn
 
 from phytoscope.errors import ConfigError, suggest
@@ -35,6 +35,8 @@ class BackboneInput:
 class PlantNetwork(nn.Module):
     """Backbone, dropout, linear head.
 
+    Its buffers `mean` and `std` have the shape (1, 3, 1, 1), on the 0-1 scale.
+
     Attributes:
         backbone: The timm model without its classifier.
         head: The linear layer.
@@ -51,11 +53,16 @@ class PlantNetwork(nn.Module):
             backbone: Name of a timm model.
             outputs: Number of classes, or 1 for a number.
             dropout: Share of features dropped before the head while training.
-            spec: Mean and standard deviation to normalise with.
+            spec: Mean and standard deviation to normalise with, and the size for backbones that are built for one.
+
+        Raises:
+            ConfigError: timm knows no such backbone, or it cannot be built for this size.
         """
         super().__init__()
-        self.backbone = timm.create_model(_check_name(backbone), pretrained=False, num_classes=0)
-        self.feature_dim = int(getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features)
+        self.backbone = _create_backbone(backbone, spec.size_px)
+        backbone_facts: Any = self.backbone
+        hidden: int | None = getattr(backbone_facts, "head_hidden_size", None)
+        self.feature_dim = int(backbone_facts.num_features if hidden is None else hidden)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(self.feature_dim, outputs)
         # Zero weights start every answer at the middle, so that the first steps do not shake the backbone.
@@ -94,18 +101,16 @@ def read_backbone_input(config: ModelConfig) -> BackboneInput:
     Raises:
         ConfigError: timm knows no such backbone.
     """
-    name = _check_name(config.backbone)
-    pretrained = get_pretrained_cfg(name)
-    found = resolve_data_config(pretrained_cfg=pretrained.to_dict() if pretrained is not None else {})
-    size = config.input_size_px if config.input_size_px is not None else int(found["input_size"][-1])
-    red_mean, green_mean, blue_mean = (float(value) for value in found["mean"])
-    red_std, green_std, blue_std = (float(value) for value in found["std"])
+    found = get_pretrained_cfg(_check_name(config.backbone)) or PretrainedCfg()
+    size = config.input_size_px if config.input_size_px is not None else int(found.input_size[-1])
+    red_mean, green_mean, blue_mean = (float(value) for value in found.mean)
+    red_std, green_std, blue_std = (float(value) for value in found.std)
     return BackboneInput(
         size,
         (red_mean, green_mean, blue_mean),
         (red_std, green_std, blue_std),
-        str(found["interpolation"]),
-        float(found["crop_pct"]),
+        str(found.interpolation),
+        float(found.crop_pct),
     )
 
 
@@ -128,6 +133,20 @@ def build_network(config: ModelConfig, outputs: int) -> tuple[PlantNetwork, str]
     network = PlantNetwork(config.backbone, outputs, config.dropout, read_backbone_input(config))
     origin = load_backbone_weights(network.backbone, config.backbone, config.weights)
     return network, origin
+
+
+def _create_backbone(backbone: str, size_px: int) -> nn.Module:
+    name = _check_name(backbone)
+    pretrained = get_pretrained_cfg(name)
+    options: dict[str, Any] = {}
+    # Transformers with fixed windows or positions are built for one size; for convolutions the question does not arise.
+    if pretrained is not None and pretrained.fixed_input_size is True:
+        options["img_size"] = size_px
+    try:
+        return timm.create_model(name, pretrained=False, num_classes=0, **options)
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        message = f"the backbone {name!r} cannot be built for {size_px} px ({error}): try another model.input_size_px."
+        raise ConfigError(message) from error
 
 
 def _check_name(backbone: str) -> str:

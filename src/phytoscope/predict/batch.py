@@ -99,7 +99,8 @@ def _check_source(source: Path) -> None:
         return
     folder = source.parent if source.parent.is_dir() else Path.cwd()
     message = (
-        f"there is no file or folder {str(source)!r}. In {str(folder)!r}: {suggest(source.name, os.listdir(folder))}"
+        f"there is no file or folder {str(source)!r}. In {str(folder)!r}: "
+        f"{suggest(source.name, (entry.name for entry in folder.iterdir()))}"
     )
     raise DataNotFoundError(message)
 
@@ -122,7 +123,10 @@ def _read_list(path: Path) -> Iterator[Path]:
         header = [name.strip().lower() for name in next(csv.reader([first], delimiter=separator), [])]
         column = next((header.index(name) for name in _PATH_COLUMNS if name in header), None)
         if column is None:
-            message = f"{str(path)!r} has no column of paths: expected a header with one of {', '.join(_PATH_COLUMNS)}, got {header}."
+            message = (
+                f"{str(path)!r} has no column of paths: expected a header with one of {', '.join(_PATH_COLUMNS)}, got "
+                f"{header}."
+            )
             raise DataValidationError(message)
         for row in csv.reader(stream, delimiter=separator):
             if len(row) > column and row[column].strip():

@@ -22,7 +22,8 @@ def write_card(path: Path, description: ModelDescription, limitations: Sequence[
 
 def _lines(description: ModelDescription, limitations: Sequence[str]) -> list[str]:
     if description.task is Task.classification:
-        answer = f"one of {len(description.class_names)} classes: {', '.join(f'`{name}`' for name in description.class_names)}"
+        names = ", ".join(f"`{name}`" for name in description.class_names)
+        answer = f"one of {len(description.class_names)} classes: {names}"
     else:
         answer = f"`{description.target_name}`{f' in {description.unit}' if description.unit else ''}"
     metrics = [
@@ -54,6 +55,6 @@ def _lines(description: ModelDescription, limitations: Sequence[str]) -> list[st
         "## Know before use",
         "",
         *(f"- {sentence}" for sentence in limitations),
-        "- The numbers hold for photographs taken like those it learned from; other cameras, light and places need a test of their own.",
+        "- The numbers hold for photographs like those it learned from; test it anew for another camera or place.",
         "- It always answers, also for a picture that shows no plant.",
     ]

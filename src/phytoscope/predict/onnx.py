@@ -62,6 +62,9 @@ def export_onnx(predictor: Predictor, path: Path) -> float:
         (found,) = session.run([OUTPUT_NAME], {INPUT_NAME: images})
         worst = max(worst, float(np.abs(found - expected).max()))
     if worst > _TOLERANCE:
-        message = f"the ONNX file differs from the network by {worst:.2g} (allowed {_TOLERANCE:g}); set package.onnx=never and report it."
+        message = (
+            f"the ONNX file differs from the network by {worst:.2g} (allowed {_TOLERANCE:g}); set package.onnx=never "
+            "and report it."
+        )
         raise PackageError(message)
     return worst

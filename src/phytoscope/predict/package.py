@@ -25,6 +25,7 @@ ONNX_NAME = "model.onnx"
 CARD_NAME = "MODEL_CARD.md"
 GOLDEN_NAME = "golden.json"
 _GOLDEN_FOLDER = "golden"
+_NEEDED = (WEIGHTS_NAME, GOLDEN_NAME)
 # Another processor rounds differently; a wrong class name, scale or weight is off by far more.
 GOLDEN_TOLERANCE = 1e-3
 
@@ -75,7 +76,8 @@ def load_package(folder: Path) -> Predictor:
         PackageError: It is not a package, of an unknown format, or a part is missing or damaged.
     """
     content = _read_description(folder)
-    for name, expected in content["sha256"].items():
+    parts: dict[str, str] = content["sha256"]
+    for name, expected in {**dict.fromkeys(_NEEDED, ""), **parts}.items():
         part = folder / name
         if not part.is_file():
             message = f"the package {str(folder)!r} is not complete: {name!r} is missing; copy it again."
@@ -88,6 +90,9 @@ def load_package(folder: Path) -> Predictor:
         return Predictor(description, safetensors.torch.load_file(folder / WEIGHTS_NAME))
     except (RuntimeError, safetensors.SafetensorError) as error:
         message = f"the weights of {str(folder)!r} do not fit {description.backbone!r}: {str(error).splitlines()[0]}"
+        raise PackageError(message) from error
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"{DESCRIPTION_NAME} of the package {str(folder)!r} cannot be used ({error}): copy the package again."
         raise PackageError(message) from error
 
 
@@ -134,6 +139,9 @@ def _read_description(folder: Path) -> dict[str, Any]:
     if found != PACKAGE_FORMAT:
         message = f"the package {str(folder)!r} has format {found!r}; this version reads format {PACKAGE_FORMAT}."
         raise PackageError(message)
+    if not isinstance(content.get("sha256"), dict) or not isinstance(content.get("model"), dict):
+        message = f"the package {str(folder)!r} is damaged: {DESCRIPTION_NAME} is not complete; copy it again."
+        raise PackageError(message)
     return dict(content)
 
 
@@ -153,7 +161,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def state_hash(state: dict[str, torch.Tensor]) -> str:
-    """Hash of a network's parameters, 16 hexadecimal digits: the model's id."""
+    """Hash of a network's parameters, tensors of any shape by name: 16 hexadecimal digits, the model's id."""
     digest = hashlib.sha256()
     for name in sorted(state):
         digest.update(name.encode())

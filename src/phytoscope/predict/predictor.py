@@ -32,7 +32,7 @@ class Predictor:
 
         Args:
             description: What the model is.
-            state: Parameters of the network.
+            state: Parameters of the network, each in its own shape.
 
         Raises:
             ConfigError: timm knows no such backbone.

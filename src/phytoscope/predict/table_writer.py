@@ -87,7 +87,7 @@ def _open_csv(place: Path, columns: list[str]) -> Iterator[_WriteRows]:
 
 
 @contextmanager
-def _open_jsonl(place: Path, columns: list[str]) -> Iterator[_WriteRows]:
+def _open_jsonl(place: Path, columns: list[str]) -> Iterator[_WriteRows]:  # noqa: ARG001 (each row names its columns)
     with place.open("w", encoding="utf-8") as stream:
 
         def write(rows: list[dict[str, Any]]) -> None:

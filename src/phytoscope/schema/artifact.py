@@ -4,15 +4,17 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from phytoscope.errors import ArtifactError, storage_error
+from phytoscope.errors import ArtifactError, PhytoscopeError, storage_error
 
 _CHUNK_BYTES = 1 << 20
+_LEFTOVER = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.(?P<kind>tmp|old)(?:\.\w+)?")
 
 
 @contextlib.contextmanager
@@ -38,6 +40,9 @@ def write_atomic(path: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+    except PhytoscopeError:
+        # Some of ours are OSErrors too, and say better what happened.
+        raise
     except OSError as error:
         raise storage_error(path, error) from error
     finally:
@@ -49,7 +54,8 @@ def write_atomic(path: Path) -> Iterator[Path]:
 def write_folder_atomic(path: Path) -> Iterator[Path]:
     """Gives a temporary folder beside `path`; on success it takes the name `path`, else it is removed.
 
-    An older folder of that name is put aside first and removed last, so at no time is there half of one.
+    An older folder of that name is put aside first and removed last, so at no time is there half of one. A process that
+    is killed between the two leaves it as a hidden `.old` folder: see `clear_leftovers`.
 
     Args:
         path: Where the finished folder shall stand.
@@ -66,13 +72,48 @@ def write_folder_atomic(path: Path) -> Iterator[Path]:
         aside = temporary.with_suffix(".old")
         if path.exists():
             path.rename(aside)
-        temporary.rename(path)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if aside.exists():
+                aside.rename(path)
+            raise
         shutil.rmtree(aside, ignore_errors=True)
+    except PhytoscopeError:
+        # Some of ours are OSErrors too, and say better what happened.
+        raise
     except OSError as error:
         raise storage_error(path, error) from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Removes what killed writers left half written in a folder, and puts back a folder that they had put aside.
+
+    Only names that `write_atomic` and `write_folder_atomic` give are touched. Nobody may be writing there meanwhile.
+
+    Args:
+        folder: Folder whose direct entries are looked at.
+
+    Raises:
+        StorageError: The place cannot be written.
+    """
+    try:
+        for entry in folder.iterdir():
+            match = _LEFTOVER.fullmatch(entry.name)
+            if match is None:
+                continue
+            name = folder / match["name"]
+            if match["kind"] == "old" and not name.exists():
+                entry.rename(name)
+            elif entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error(folder, error) from error
 
 
 def _umask() -> int:
@@ -87,6 +128,10 @@ def write_json(path: Path, content: Any) -> None:
     Args:
         path: File to write.
         content: Anything `json` knows; a value that is not finite is refused, because JSON has no word for it.
+
+    Raises:
+        StorageError: The place cannot be written or the disk is full.
+        ValueError: A value is not finite.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=str)
     with write_atomic(path) as temporary:
@@ -97,12 +142,15 @@ def read_json(path: Path) -> Any:
     """Reads a JSON artefact.
 
     Raises:
-        ArtifactError: The file is missing or is not JSON.
+        ArtifactError: The file is missing, cannot be opened or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         message = f"{str(path)!r} is missing: run the step that writes it first."
+        raise ArtifactError(message) from error
+    except OSError as error:
+        message = f"{str(path)!r} cannot be read ({error.strerror or error})."
         raise ArtifactError(message) from error
     except ValueError as error:
         message = f"{str(path)!r} is damaged ({error}): remove it and run the step that writes it again."

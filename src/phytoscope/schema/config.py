@@ -179,12 +179,12 @@ class AdaptConfig:
     Attributes:
         kind: Which parameters are trained.
         backbone_lr_factor: Learning rate of the backbone as a multiple of the head's (full only).
-        frozen_epochs: First epochs in which only the head is trained (full only).
+        frozen_epochs: First epochs in which only the head is trained (full only); a tenth of all when None.
     """
 
     kind: AdaptKind = AdaptKind.full
     backbone_lr_factor: float = 0.3
-    frozen_epochs: int = 1
+    frozen_epochs: int | None = None
 
 
 @dataclass
@@ -209,13 +209,13 @@ class TrainerConfig:
     """How long and how fast to train.
 
     Attributes:
-        max_epochs: Passes over the training images.
+        max_epochs: Passes over the training images; 14 to 50 when None, the more the fewer images there are.
         batch_size: Images a step.
         optimizer: Optimiser.
         learning_rate: Peak learning rate of the head.
         weight_decay: Decay of weights (not of biases and norms).
         warmup_fraction: Share of all steps in which the learning rate rises; then it falls as a cosine to zero.
-        patience: Epochs without a better validation metric before training stops.
+        patience: Epochs without a better validation metric before training stops; half of all when None.
         gradient_clip: Largest norm of the gradient.
         num_workers: Processes that prepare batches; None leaves one core to them and the rest to the network.
         accelerator: Lightning's name of the device.
@@ -223,13 +223,13 @@ class TrainerConfig:
         limit_batches: Batches an epoch, for trying things out; all when None.
     """
 
-    max_epochs: int = 12
+    max_epochs: int | None = None
     batch_size: int = 32
     optimizer: OptimizerKind = OptimizerKind.adamw
     learning_rate: float = 3e-3
     weight_decay: float = 0.02
     warmup_fraction: float = 0.1
-    patience: int = 6
+    patience: int | None = None
     gradient_clip: float = 1.0
     num_workers: int | None = None
     accelerator: str = "auto"

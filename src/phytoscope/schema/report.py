@@ -157,7 +157,10 @@ class EvaluationReport:
             ArtifactError: The content was written in another format.
         """
         if content.get("format") != REPORT_FORMAT:
-            message = f"the report has format {content.get('format')!r}, this version reads {REPORT_FORMAT}: evaluate the run again."
+            message = (
+                f"the report has format {content.get('format')!r}, this version reads {REPORT_FORMAT}: "
+                "evaluate the run again."
+            )
             raise ArtifactError(message)
         splits = {name: _split_from_dict(part) for name, part in content["splits"].items()}
         return cls(**{**content, "task": Task(content["task"]), "splits": splits})

@@ -1,7 +1,6 @@
 """The folder of one run: what lies where, and which steps are done with which inputs."""
 
 import datetime
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import filelock
 
 from phytoscope.errors import ArtifactError, storage_error
-from phytoscope.schema.artifact import hash_file, read_json, write_json
+from phytoscope.schema.artifact import clear_leftovers, hash_file, read_json, write_json
 
 STEPS = ("prepare", "train", "evaluate", "package")
 
@@ -104,9 +103,13 @@ class RunFolder:
         """
         if not self.record(step).exists():
             return False
-        record = read_json(self.record(step))
-        written: dict[str, str] = record["outputs"]
-        return record["inputs"] == inputs and all(
+        try:
+            record = read_json(self.record(step))
+            known, written = record["inputs"], dict(record["outputs"])
+        except (ArtifactError, KeyError, TypeError, ValueError):
+            # What a damaged record says cannot be believed, so the step counts as not done.
+            return False
+        return bool(known == inputs) and all(
             (self.root / name).is_file() and hash_file(self.root / name) == digest for name, digest in written.items()
         )
 
@@ -117,9 +120,13 @@ class RunFolder:
             ArtifactError: The step is not finished.
         """
         if not self.record(step).exists():
-            message = f"the step {step!r} is not finished in {str(self.root)!r}: run `phytoscope {step}` or `phytoscope run` first."
+            message = (
+                f"the step {step!r} is not finished in {str(self.root)!r}: run `phytoscope {step}` or `phytoscope run` "
+                "first."
+            )
             raise ArtifactError(message)
-        return str(read_json(self.record(step))["inputs"])
+        record = read_json(self.record(step))
+        return str(record.get("inputs")) if isinstance(record, dict) else ""
 
     def mark_done(self, step: str, inputs: str, outputs: list[Path], *, seconds: float) -> None:
         """Records that a step is finished; from now on `is_done` is true.
@@ -164,10 +171,11 @@ class RunFolder:
         """Keeps other processes out of the folder, and clears away what a killed one left half written.
 
         Raises:
-            ArtifactError: Another process works here.
+            ArtifactError: Another process works here, or the folder holds files that are not a run's.
             StorageError: The place cannot be written.
         """
         try:
+            self._check_own()
             self.root.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(self.root / ".lock", timeout=0)
             lock.acquire()
@@ -179,8 +187,26 @@ class RunFolder:
         except OSError as error:
             raise storage_error(self.root, error) from error
         try:
-            for leftover in (*self.root.glob(".*.tmp*"), *self.root.glob("*/.*.tmp*")):
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+            self._clear_leftovers()
             yield
         finally:
             lock.release()
+
+    def _check_own(self) -> None:
+        # Steps replace whole folders such as `package/`: they must be ours.
+        if not self.root.is_dir() or self.record("prepare").parent.is_dir():
+            return
+        if self.config.is_file() and b"overrides:" in self.config.read_bytes():
+            return
+        foreign = sorted(entry.name for entry in self.root.iterdir() if not entry.name.startswith("."))
+        if foreign:
+            shown = ", ".join(repr(name) for name in foreign[:5]) + (", ..." if len(foreign) > 5 else "")
+            message = (
+                f"{str(self.root)!r} is not the folder of a run and not empty (it holds {shown}): choose an empty or "
+                "new folder as paths.run_dir, so that nothing of yours is replaced."
+            )
+            raise ArtifactError(message)
+
+    def _clear_leftovers(self) -> None:
+        for folder in (self.root, *(entry for entry in self.root.iterdir() if entry.is_dir())):
+            clear_leftovers(folder)

@@ -1,18 +1,22 @@
 """Wiring of the trainer: checkpoints that survive a kill, early stopping, history, progress."""
 
+import io
 import logging
 import os
+import signal
 import warnings
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from phytoscope.data.datamodule import PlantDataModule
-from phytoscope.errors import TrainingError
+from phytoscope.errors import ConfigError, TrainingError
 from phytoscope.schema.artifact import write_atomic
 from phytoscope.schema.config import TrainerConfig
 from phytoscope.schema.progress import Progress
@@ -41,7 +45,7 @@ def fit_task(
     Args:
         task: What to train; its network is changed in place.
         data: Batches.
-        config: Length and speed.
+        config: Length and speed, with nothing left open.
         monitor: Validation metric that chooses the best epoch, for example `val/macro_f1`.
         higher_is_better: Its direction.
         folder: Where checkpoints go.
@@ -52,22 +56,33 @@ def fit_task(
         The checkpoint of the best epoch.
 
     Raises:
+        ConfigError: The settings leave the number of epochs or the patience open; see `plan_training`.
         TrainingError: The loss is not finite, or no epoch was completed.
+        StorageError: A checkpoint or the history cannot be written.
         KeyboardInterrupt: The user interrupted; everything up to the last whole epoch is kept.
     """
+    if config.max_epochs is None or config.patience is None:
+        message = "trainer.max_epochs and trainer.patience are open: fill them in with plan_training first."
+        raise ConfigError(message)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     mode = "max" if higher_is_better else "min"
     callbacks: list[Callback] = [
-        EarlyStopping(monitor=monitor, mode=mode, patience=config.patience, check_on_train_epoch_end=True),
+        _EarlyStopping(monitor=monitor, mode=mode, patience=config.patience, check_on_train_epoch_end=True),
         # The history must be on the disk before the checkpoint that says the epoch is done.
         _HistoryCallback(history_path),
         _ProgressCallback(progress, monitor),
-        ModelCheckpoint(
+        _Checkpoint(
             dirpath=folder,
-            filename="best",
+            filename=Path(BEST_NAME).stem,
             monitor=monitor,
             mode=mode,
-            save_last=True,
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        ),
+        # Lightning's own `save_last` writes only when the metric improved; a restart must not lose the epochs since.
+        _Checkpoint(
+            dirpath=folder,
+            filename=Path(LAST_NAME).stem,
             enable_version_counter=False,
             save_on_train_epoch_end=True,
         ),
@@ -79,6 +94,7 @@ def fit_task(
         precision=config.precision,  # type: ignore[arg-type]
         gradient_clip_val=config.gradient_clip,
         callbacks=callbacks,
+        plugins=[_AtomicCheckpointIO()],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -86,6 +102,7 @@ def fit_task(
         default_root_dir=folder,
     )
     last = folder / LAST_NAME
+    interrupt_handler = signal.getsignal(signal.SIGINT)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -93,13 +110,18 @@ def fit_task(
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
             trainer.fit(task, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
     except SystemExit as error:
-        # Lightning turns Ctrl-C into an exit code; whoever called us wants to know that the user asked for it.
+        # Lightning turns Ctrl-C into an exit code and is deaf to the next one; whoever called us wants to know that the
+        # user asked for it, and the user may ask again.
+        signal.signal(signal.SIGINT, interrupt_handler)
         raise KeyboardInterrupt from error
     finally:
         progress.finish()
     best = folder / BEST_NAME
     if not best.exists():
-        message = f"no epoch was completed: trainer.max_epochs={config.max_epochs}, trainer.limit_batches={config.limit_batches}."
+        message = (
+            f"no epoch was completed (trainer.max_epochs={config.max_epochs}, trainer.limit_batches="
+            f"{config.limit_batches}): both must be above 0."
+        )
         raise TrainingError(message)
     return best
 
@@ -124,17 +146,71 @@ def load_network_state(checkpoint: Path) -> dict[str, torch.Tensor]:
     Args:
         checkpoint: A checkpoint that `fit_task` wrote.
 
+    Returns:
+        Parameter name -> tensor of the parameter's shape.
+
     Raises:
         TrainingError: It is not one, or is damaged.
     """
     try:
         content: Any = torch.load(checkpoint, map_location="cpu", weights_only=True)
         state = content["state_dict"]
-    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
-        message = f"the checkpoint {str(checkpoint)!r} cannot be read ({error}): remove it and train again."
+    # torch raises half a dozen unrelated classes for a file that is not what it expects.
+    except (OSError, RuntimeError, KeyError, ValueError, EOFError, TypeError, UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        message = f"the checkpoint {str(checkpoint)!r} cannot be read ({reason}): run `phytoscope train` again."
         raise TrainingError(message) from error
     prefix = "network."
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def can_continue(folder: Path, history_path: Path) -> bool:
+    """Whether an interrupted training can go on: its last and best checkpoint and its history are whole.
+
+    Args:
+        folder: Where `fit_task` wrote the checkpoints.
+        history_path: Where it wrote the history.
+    """
+    try:
+        for name in (BEST_NAME, LAST_NAME):
+            load_network_state(folder / name)
+        return "epoch" in pd.read_csv(history_path).columns
+    except (TrainingError, OSError, ValueError):
+        return False
+
+
+class _AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes checkpoints as every artefact is written: whole or not at all, and a full disk is said so."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        with write_atomic(Path(path)) as temporary:
+            temporary.write_bytes(content.getbuffer())
+
+
+class _Checkpoint(ModelCheckpoint):
+    """Keeps the best epoch also when the folder was moved between two parts of a training."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        folder = Path(str(self.dirpath))
+
+        def moved(path: str) -> str:
+            return str(folder / Path(path).name) if path else path
+
+        paths = {
+            name: moved(state_dict[name]) for name in ("best_model_path", "kth_best_model_path", "last_model_path")
+        }
+        best = {moved(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": self.dirpath})
+
+
+class _EarlyStopping(EarlyStopping):
+    """Stays stopped when a training that had stopped is taken up again."""
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
 
 class _HistoryCallback(Callback):

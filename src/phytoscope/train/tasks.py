@@ -26,18 +26,20 @@ class PlantTask(lightning.LightningModule):
     Subclasses say what the loss is and how outputs are measured.
     """
 
-    def __init__(self, network: PlantNetwork, adapt: AdaptConfig, trainer_config: TrainerConfig) -> None:
+    def __init__(self, network: PlantNetwork, adapt: AdaptConfig, trainer_config: TrainerConfig, *, seed: int) -> None:
         """Takes the network to train.
 
         Args:
             network: Backbone and head.
             adapt: Which parameters are trained, and since when.
             trainer_config: Optimiser and schedule.
+            seed: Seed of what is random inside the network while training (dropout).
         """
         super().__init__()
         self.network = network
         self._adapt = adapt
         self._config = trainer_config
+        self._seed = seed
         self._outputs: list[Tensor] = []
         self._targets: list[Tensor] = []
 
@@ -65,7 +67,9 @@ class PlantTask(lightning.LightningModule):
     @property
     def backbone_is_frozen(self) -> bool:
         """Whether the backbone stands still in the current epoch."""
-        return self._adapt.kind is AdaptKind.frozen or self.current_epoch < self._adapt.frozen_epochs
+        adapt = self._adapt
+        opening = adapt.frozen_epochs is not None and self.current_epoch < adapt.frozen_epochs
+        return adapt.kind is AdaptKind.frozen or opening
 
     def on_train_epoch_start(self) -> None:
         """Freezes or frees the backbone for this epoch."""
@@ -73,6 +77,13 @@ class PlantTask(lightning.LightningModule):
         self.network.backbone.requires_grad_(not frozen)
         # A frozen backbone keeps its batch statistics too, else it would drift without being trained.
         self.network.backbone.train(not frozen)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seeds torch from seed, epoch and batch alone."""
+        # A training that goes on after a kill must drop the same features as one that was never stopped, whatever else
+        # drew random numbers in between.
+        place = [self._seed, self.current_epoch, batch_idx]
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch of images (N, 3, S, S), uint8, and targets (N,).
@@ -85,8 +96,8 @@ class PlantTask(lightning.LightningModule):
         if not torch.isfinite(loss):
             rate = self._config.learning_rate
             message = (
-                f"the loss became {loss.item()} in epoch {self.current_epoch}: the learning rate is probably too high; try "
-                f"trainer.learning_rate={rate / 3:g}."
+                f"the loss became {loss.item()} in epoch {self.current_epoch}: the learning rate is probably too high; "
+                f"try trainer.learning_rate={rate / 3:g}."
             )
             raise TrainingError(message)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(target))
@@ -134,7 +145,7 @@ class PlantTask(lightning.LightningModule):
 
 
 class ClassificationTask(PlantTask):
-    """Cross-entropy with class weights and label smoothing."""
+    """Cross-entropy with class weights, shape (classes,) in the order of the logits, and label smoothing."""
 
     class_weights: Tensor
 
@@ -144,6 +155,7 @@ class ClassificationTask(PlantTask):
         adapt: AdaptConfig,
         trainer_config: TrainerConfig,
         *,
+        seed: int,
         class_weights: Tensor,
         label_smoothing: float,
     ) -> None:
@@ -153,10 +165,11 @@ class ClassificationTask(PlantTask):
             network: Backbone and head.
             adapt: Which parameters are trained.
             trainer_config: Optimiser and schedule.
+            seed: Seed of what is random inside the network while training.
             class_weights: Shape (classes,), mean 1 over the training images.
             label_smoothing: Share of the target probability spread over the other classes, 0-1.
         """
-        super().__init__(network, adapt, trainer_config)
+        super().__init__(network, adapt, trainer_config, seed=seed)
         self.register_buffer("class_weights", class_weights, persistent=False)
         self._label_smoothing = label_smoothing
 
@@ -179,6 +192,7 @@ class RegressionTask(PlantTask):
         adapt: AdaptConfig,
         trainer_config: TrainerConfig,
         *,
+        seed: int,
         loss: RegressionLoss,
         scale: TargetScale,
         unit: str,
@@ -189,11 +203,12 @@ class RegressionTask(PlantTask):
             network: Backbone and a head with one output.
             adapt: Which parameters are trained.
             trainer_config: Optimiser and schedule.
+            seed: Seed of what is random inside the network while training.
             loss: Loss on the learned scale.
             scale: Learned scale, fitted on the training rows.
             unit: The user's unit.
         """
-        super().__init__(network, adapt, trainer_config)
+        super().__init__(network, adapt, trainer_config, seed=seed)
         self._loss = loss
         self._scale = scale
         self._unit = unit

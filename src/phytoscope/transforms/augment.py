@@ -1,6 +1,8 @@
 """Random changes of training images, behind one small interface so that the library below it can be exchanged."""
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import cv2
@@ -61,12 +63,12 @@ def build_augmentation(preset: AugmentPreset, *, size_px: int, seed: int) -> Aug
         return _NoAugmentation()
     # OpenCV's own threads fight with the data-loading processes for the same cores.
     cv2.setNumThreads(0)
-    transforms = {
-        AugmentPreset.leaf: _leaf_transforms,
+    build: dict[AugmentPreset, Callable[[], list[A.BasicTransform]]] = {
+        AugmentPreset.leaf: partial(_leaf_transforms, size_px),
         AugmentPreset.top_view: _top_view_transforms,
         AugmentPreset.side_view: _side_view_transforms,
-    }[preset](size_px)
-    return _AlbumentationsAugmentation(transforms, seed)
+    }
+    return _AlbumentationsAugmentation(build[preset](), seed)
 
 
 def _leaf_transforms(size_px: int) -> list[A.BasicTransform]:
@@ -79,12 +81,12 @@ def _leaf_transforms(size_px: int) -> list[A.BasicTransform]:
     ]
 
 
-def _top_view_transforms(size_px: int) -> list[A.BasicTransform]:
+def _top_view_transforms() -> list[A.BasicTransform]:
     shift = A.Affine(translate_percent=(-0.06, 0.06), rotate=(-45, 45), border_mode=cv2.BORDER_REPLICATE, p=0.7)
     return [A.D4(), shift, *_light_transforms()]
 
 
-def _side_view_transforms(size_px: int) -> list[A.BasicTransform]:
+def _side_view_transforms() -> list[A.BasicTransform]:
     shift = A.Affine(translate_percent=(-0.06, 0.06), rotate=(-6, 6), border_mode=cv2.BORDER_REPLICATE, p=0.7)
     return [A.HorizontalFlip(), shift, *_light_transforms()]
 

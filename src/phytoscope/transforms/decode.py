@@ -1,7 +1,13 @@
 """From a file's bytes to upright 8-bit RGB pixels, the same way everywhere, with a reason when it cannot be done."""
 
+import contextlib
 import io
+import stat
+import struct
+import threading
 import warnings
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +19,23 @@ from phytoscope.errors import ImageReadError
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 _WHITE = (255, 255, 255, 255)
+_PILLOW = threading.Lock()
+# What Pillow raises on damaged content, beyond its own errors.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    MemoryError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
 
 
 def decode_image(content: bytes, *, name: str, max_megapixels: float) -> NDArray[np.uint8]:
@@ -35,34 +58,48 @@ def decode_image(content: bytes, *, name: str, max_megapixels: float) -> NDArray
     if not content:
         raise ImageReadError(name, "the file is empty (0 bytes)")
     try:
-        with warnings.catch_warnings():
-            # Pillow warns above its own limit; ours is checked two lines below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            # Pillow loads the plugins of the rarer formats only when told to, and the first open() asks for them by name.
-            Image.init()
-            image = Image.open(io.BytesIO(content), formats=_FORMATS)
-        megapixels = image.width * image.height / 1e6
-        if megapixels > max_megapixels:
-            raise ImageReadError(name, _too_large(f"{image.width} x {image.height} pixels", max_megapixels))
+        image = _open(content)
+        if image.width * image.height / 1e6 > max_megapixels:
+            size = f"{image.width} x {image.height} pixels"
+            reason = f"{size} are more than the limit of {max_megapixels:g} megapixels (data.max_megapixels)"
+            raise ImageReadError(name, reason)
         image.load()
+        with _quiet_pillow():
+            image.getexif()
         return _to_rgb(image, name)
-    except Image.DecompressionBombError as error:
-        raise ImageReadError(name, _too_large("the image", max_megapixels)) from error
+    except ImageReadError:
+        raise
     except UnidentifiedImageError as error:
         reason = f"the content is not an image in a known format ({', '.join(_FORMATS)})"
         raise ImageReadError(name, reason) from error
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
-        if isinstance(error, ImageReadError):
-            raise
-        text = str(error)
+    except _DAMAGE as error:
+        text = " ".join(str(error).split())
         reason = (
-            "the file is truncated" if "truncated" in text else f"the image is damaged ({text or type(error).__name__})"
+            "the file is truncated"
+            if "truncated" in text.lower()
+            else f"the image is damaged ({text or type(error).__name__})"
         )
         raise ImageReadError(name, reason) from error
 
 
-def _too_large(what: str, max_megapixels: float) -> str:
-    return f"{what} are more than the limit of {max_megapixels:g} megapixels (data.max_megapixels)"
+def _open(content: bytes) -> Image.Image:
+    # Pillow loads the plugins of the rarer formats only when told to, and the first open() asks for them by name.
+    Image.init()
+    with _quiet_pillow():
+        # Pillow's own limit would overrule a larger one of ours, and warn below it; only the header is read meanwhile.
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(io.BytesIO(content), formats=_FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+@contextlib.contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    # Pillow warns of damaged camera notes that nobody needs, without naming the file.
+    with _PILLOW, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def _to_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
@@ -88,7 +125,12 @@ def read_bytes(path: Path) -> bytes:
         ImageReadError: The file is missing, a folder, or cannot be opened.
     """
     try:
+        # Reading a named pipe would wait for ever.
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise ImageReadError(str(path), "this is not a regular file")
         return path.read_bytes()
+    except ImageReadError:
+        raise
     except FileNotFoundError as error:
         raise ImageReadError(str(path), "the file does not exist") from error
     except IsADirectoryError as error:
@@ -96,6 +138,8 @@ def read_bytes(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ImageReadError(str(path), f"the file cannot be opened ({reason})") from error
+    except MemoryError as error:
+        raise ImageReadError(str(path), "the file does not fit into the memory") from error
 
 
 def read_image(path: Path, *, max_megapixels: float) -> NDArray[np.uint8]:

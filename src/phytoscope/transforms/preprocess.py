@@ -1,6 +1,7 @@
 """The deterministic way from an image of any size to the square a network sees. It ships with the model."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ _FILTERS = {
 }
 # fixed_scale pays off only where one camera took all pictures; beyond this ratio of sizes it cannot have been one.
 _SAME_CAMERA_RATIO = 2.0
+_LONGEST_STRIP = 16
+_SPARE = 2
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class Preprocess:
         """Refuses parameters that could not work.
 
         Raises:
-            ConfigError: The interpolation is unknown, `auto` was not resolved, or `fixed_scale` has no scale.
+            ConfigError: The interpolation is unknown, `auto` was not resolved, `fixed_scale` has no scale, or a number
+                is out of range.
         """
         if self.interpolation not in _FILTERS:
             message = f"unknown interpolation {self.interpolation!r}; {suggest(self.interpolation, _FILTERS)}"
@@ -59,15 +63,35 @@ class Preprocess:
             message = "resize 'auto' must be resolved from the images' sizes first (choose_resize)."
             raise ConfigError(message)
         if (self.resize is ResizeMode.fixed_scale) != (self.scale is not None):
-            message = f"resize {self.resize.value!r} and scale {self.scale!r} do not go together: only fixed_scale has a scale."
+            message = (
+                f"resize {self.resize.value!r} and scale {self.scale!r} do not go together: "
+                "fixed_scale has a scale, and no other has one."
+            )
             raise ConfigError(message)
+        faults = [
+            f"{name}={value} must be {allowed}"
+            for name, value, allowed, fits in (
+                ("size_px", self.size_px, "1 or more", self.size_px >= 1),
+                ("crop_pct", self.crop_pct, "above 0 and at most 1", 0 < self.crop_pct <= 1),
+                ("scale", self.scale, "above 0", self.scale is None or self.scale > 0),
+            )
+            if not fits
+        ]
+        if faults:
+            raise ConfigError("; ".join(faults) + ".")
 
     @property
     def pixel_hash(self) -> str:
-        """Hash of everything that decides the pixels of the square (mean and std act later, in the network)."""
-        content = self.to_dict()
-        for name in ("mean", "std", "max_megapixels"):
-            del content[name]
+        """Hash of everything that decides the pixels of the square (std acts later, in the network)."""
+        content: dict[str, Any] = {
+            "size_px": self.size_px,
+            "resize": self.resize.value,
+            "interpolation": self.interpolation,
+        }
+        if self.resize is ResizeMode.crop:
+            content["crop_pct"] = self.crop_pct
+        elif self.resize is not ResizeMode.squash:
+            content |= {"fill": self._fill(), "scale": self.scale}
         return hash_content(content)
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,19 +117,39 @@ class Preprocess:
         size, resample = self.size_px, _FILTERS[self.interpolation]
         if self.resize is ResizeMode.squash:
             return np.array(image.resize((size, size), resample))
-        factor = size / self.crop_pct / min(image.size)
-        if self.resize is ResizeMode.letterbox:
-            factor = size / max(image.size)
-        elif self.scale is not None:
-            factor = self.scale
-        return self._centre(_scale(image, factor, resample))
+        if self.resize is ResizeMode.crop:
+            return _crop(image, size, self.crop_pct, resample)
+        if self.scale is None:
+            return self._centre(_scale(image, size / max(image.size), resample))
+        visible = math.ceil(size / self.scale)
+        return self._centre(_scale(_trim(image, _SPARE * visible), self.scale, resample))
+
+    def _fill(self) -> tuple[int, ...]:
+        return tuple(round(255 * value) for value in self.mean)
 
     def _centre(self, image: Image.Image) -> NDArray[np.uint8]:
         size = self.size_px
-        fill = tuple(round(255 * value) for value in self.mean)
-        canvas = Image.new("RGB", (size, size), fill)
+        canvas = Image.new("RGB", (size, size), self._fill())
         canvas.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
         return np.array(canvas)
+
+
+def _crop(image: Image.Image, size: int, crop_pct: float, resample: Image.Resampling) -> NDArray[np.uint8]:
+    # Rounded as torchvision and timm round, because pre-trained weights saw pixels cut in that way.
+    image = _trim(image, _LONGEST_STRIP * min(image.size))
+    shorter = max(size, int(size / crop_pct + 1e-9))
+    width, height = (shorter * side // min(image.size) for side in image.size)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return np.array(image.resize((width, height), resample).crop((left, top, left + size, top + size)))
+
+
+def _trim(image: Image.Image, longest: int) -> Image.Image:
+    # Far outside the square nothing can be seen, and enlarging it could fill the memory.
+    width, height = (min(side, longest) for side in image.size)
+    if (width, height) == image.size:
+        return image
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
 
 
 def _scale(image: Image.Image, factor: float, resample: Image.Resampling) -> Image.Image:

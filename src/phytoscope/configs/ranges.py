@@ -1,0 +1,74 @@
+"""Settings that are numbers are checked against what is possible, all of them before anything starts."""
+
+import math
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+from phytoscope.errors import ConfigError
+from phytoscope.schema.config import RunConfig
+
+_Rule = tuple[Callable[[float], bool], str]
+_POSITIVE: _Rule = (lambda value: value > 0, "above 0")
+_NOT_NEGATIVE: _Rule = (lambda value: value >= 0, "0 or above")
+_SHARE: _Rule = (lambda value: 0 <= value < 1, "at least 0 and below 1")
+
+_RULES: dict[str, _Rule] = {
+    "seed": (lambda value: 0 <= value < 2**32, "from 0 to 4294967295"),
+    "data.max_megapixels": _POSITIVE,
+    "data.split.val": (lambda value: 0 < value < 1, "above 0 and below 1: training stops by the validation metric"),
+    "data.split.calibration": _SHARE,
+    "data.split.test": _SHARE,
+    "data.workers": _POSITIVE,
+    "model.dropout": _SHARE,
+    "model.input_size_px": (lambda value: 32 <= value <= 2048, "from 32 to 2048"),
+    "adapt.backbone_lr_factor": _NOT_NEGATIVE,
+    "adapt.frozen_epochs": _NOT_NEGATIVE,
+    "task.label_smoothing": _SHARE,
+    "trainer.max_epochs": _POSITIVE,
+    "trainer.batch_size": _POSITIVE,
+    "trainer.learning_rate": _POSITIVE,
+    "trainer.weight_decay": _NOT_NEGATIVE,
+    "trainer.warmup_fraction": _SHARE,
+    "trainer.patience": _POSITIVE,
+    "trainer.gradient_clip": _POSITIVE,
+    "trainer.num_workers": _NOT_NEGATIVE,
+    "trainer.limit_batches": _POSITIVE,
+    "evaluate.deciles": _POSITIVE,
+    "evaluate.confusions": _NOT_NEGATIVE,
+    "evaluate.batch_size": _POSITIVE,
+    "package.golden": _POSITIVE,
+}
+
+
+def check_ranges(config: RunConfig) -> None:
+    """Refuses numbers that cannot work.
+
+    Raises:
+        ConfigError: A number is out of range or not finite; the text lists every one.
+    """
+    faults = []
+    for key, (fits, allowed) in _RULES.items():
+        value = _get(config, key)
+        if value is not None and not (math.isfinite(value) and fits(value)):
+            faults.append(f"{key}={value} must be {allowed}")
+    split = config.data.split
+    total = split.val + split.calibration + split.test
+    if total >= 1:
+        faults.append(
+            f"data.split.val + calibration + test={total:g} must be below 1, so that training receives the rest"
+        )
+    low, high = config.data.target_min, config.data.target_max
+    faults += [
+        f"{key}={bound} must be a finite number or null"
+        for key, bound in (("data.target_min", low), ("data.target_max", high))
+        if bound is not None and not math.isfinite(bound)
+    ]
+    if low is not None and high is not None and low >= high:
+        faults.append(f"data.target_min={low} must be below data.target_max={high}")
+    if faults:
+        raise ConfigError("; ".join(faults) + ".")
+
+
+def _get(config: RunConfig, key: str) -> Any:
+    return reduce(getattr, key.split("."), config)

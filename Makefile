@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # More than four workers gain little and each one loads torch again.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 $(PYTEST_ARGS)
-SOURCES := src tests tasks.py
+SOURCES := src tests benchmarks docs tasks.py
 
 # albumentations otherwise asks the network for a newer release at every import.
 export NO_ALBUMENTATIONS_UPDATE := 1

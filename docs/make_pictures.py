@@ -33,7 +33,7 @@ def draw_hero(demo: Path) -> None:
         for row, run in enumerate((disease, biomass)):
             report, rows = read_report(run), _test_rows(run)
             for column, (_, sample) in enumerate(_choose(rows).iterrows()):
-                _draw_photo(figure.add_subplot(grid[row, column]), sample, report)
+                _draw_photo(figure.add_subplot(grid[row, column]), sample)
             axes = figure.add_subplot(grid[row, -1])
             (_draw_confusion if row == 0 else _draw_scatter)(axes, report, rows)
         with write_atomic(Path(__file__).parent / "images" / "demo.png") as temporary:
@@ -52,7 +52,7 @@ def _choose(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby(LABEL).nth(1).head(_PHOTOS)
 
 
-def _draw_photo(axes: Axes, sample: pd.Series, report: EvaluationReport) -> None:
+def _draw_photo(axes: Axes, sample: pd.Series) -> None:
     axes.imshow(np.asarray(Image.open(sample[PATH]).convert("RGB")))
     axes.set_axis_off()
     if TARGET in sample:
@@ -77,9 +77,11 @@ def _draw_confusion(axes: Axes, report: EvaluationReport, rows: pd.DataFrame) ->
     axes.yaxis.tick_right()
     for (row, column), count in np.ndenumerate(counts):
         if count > 0:
-            dark = row == column
-            axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    axes.set_title(f"{len(rows)} photos of unseen leaves: {format_percent(report.metric('test', 'accuracy'))} right", fontsize=9)
+            colour = "white" if row == column else "black"
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color=colour)
+    axes.set_title(
+        f"{len(rows)} photos of unseen leaves: {format_percent(report.metric('test', 'accuracy'))} right", fontsize=9
+    )
 
 
 def _draw_scatter(axes: Axes, report: EvaluationReport, rows: pd.DataFrame) -> None:

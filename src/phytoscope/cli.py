@@ -269,7 +269,7 @@ def predict(
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for the drawn data and the two runs.")] = Path("demo_output"),
     leaves: Annotated[int, typer.Option(min=6, help="Leaves per class (three photographs each).")] = 24,
-    plants: Annotated[int, typer.Option(min=20, help="Plants on the scale (two photographs each).")] = 90,
+    plants: Annotated[int, typer.Option(min=20, help="Plants on the scale (two photographs each).")] = 120,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawings and of the training.")] = 0,
 ) -> None:
     """Draw leaves with lesions and rosettes of known weight, and run both tasks on them: no data, no network."""
@@ -292,8 +292,8 @@ def demo(
     runs = [
         _start([f"data={kind}", f"data.root={root}", f"name={name}", f"paths.run_dir={folder / name}", *more, *common])
         for kind, root, name, more in (
-            ("plantvillage", drawn_leaves, "disease", ["trainer.max_epochs=6"]),
-            ("farmbot_biomass", drawn_plants, "biomass", ["trainer.max_epochs=15", "trainer.batch_size=16"]),
+            ("plantvillage", drawn_leaves, "disease", ["trainer.max_epochs=8"]),
+            ("farmbot_biomass", drawn_plants, "biomass", ["trainer.max_epochs=40", "trainer.batch_size=16"]),
         )
     ]
     for title, run in zip(("Leaf disease", "Plant weight"), runs, strict=True):

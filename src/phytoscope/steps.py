@@ -28,7 +28,7 @@ from phytoscope.data.split import hash_manifest, hash_split, split_by_group
 from phytoscope.data.validate import check_learnable, summarise_rejected, validate_source
 from phytoscope.errors import ArtifactError, storage_error
 from phytoscope.evaluate.checks import check_predictions
-from phytoscope.evaluate.report import evaluate_predictions, main_metric
+from phytoscope.evaluate.report import evaluate_predictions
 from phytoscope.models.network import build_network, read_backbone_input
 from phytoscope.models.target import TargetScale, fit_target_scale
 from phytoscope.predict.package import save_package, state_hash, verify_package
@@ -72,6 +72,11 @@ from phytoscope.visualize.style import save_figures
 
 _NOT_LEARNED_FROM = ("num_workers", "accelerator")
 """Training settings that change the speed and not the result."""
+
+
+_MONITORED = {Task.classification: "val/nll", Task.regression: "val/rmse"}
+"""What chooses the best epoch. The likelihood of the true classes moves smoothly where a share of right answers jumps,
+so choosing the best of many epochs picks less of the noise."""
 
 
 def _ignore(message: str) -> None:
@@ -334,13 +339,12 @@ def _write_trained(context: RunContext, prepared: _Prepared) -> list[Path]:
     write_json(run.model, meaning)
     planned = dataclasses.replace(config, trainer=trainer, adapt=adapt)
     task = _build_task(planned, network, _targets(train, class_names, scale), class_names, scale)
-    metric, higher = main_metric(config.data.task)
     fit_task(
         task,
         data,
         trainer,
-        monitor=f"val/{metric}",
-        higher_is_better=higher,
+        monitor=_MONITORED[config.data.task],
+        higher_is_better=False,
         folder=run.checkpoints,
         history_path=run.history,
         progress=context.progress,

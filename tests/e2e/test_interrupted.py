@@ -49,8 +49,9 @@ def assert_same(found: RunFolder, expected: RunFolder) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(found.history), pd.read_csv(expected.history), rtol=1e-6)
     pd.testing.assert_frame_equal(pd.read_parquet(found.predictions), pd.read_parquet(expected.predictions), rtol=1e-6)
     assert read_json(found.report) == read_json(expected.report)
-    assert read_json(found.package / "package.json")["sha256"]["model.safetensors"] == (
-        read_json(expected.package / "package.json")["sha256"]["model.safetensors"]
+    assert (
+        read_json(found.package / "package.json")["sha256"]["model.safetensors"]
+        == (read_json(expected.package / "package.json")["sha256"]["model.safetensors"])
     )
 
 
@@ -97,7 +98,7 @@ def interrupt(words: list[str], stretch: str, after: int) -> RunFolder:
         ("Training", 8),
         pytest.param("Training", 11, marks=slow),
         pytest.param("Predicting", 0, marks=slow),
-        ("Drawing the report", 0),
+        pytest.param("Drawing the report", 0, marks=slow),
         pytest.param("Packaging the model", 0, marks=slow),
     ],
 )
@@ -137,7 +138,7 @@ def test_checkpoints_of_other_settings_are_not_continued(data, tmp_path) -> None
 
 
 @pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt", "../history.csv"])
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a checkpoint"])
+@pytest.mark.parametrize("content", [pytest.param(b"", marks=slow), b"PK\x03\x04 half a checkpoint"])
 def test_damaged_checkpoint_starts_training_over(whole, data, tmp_path, name, content) -> None:
     """A checkpoint that cannot be read does not block an interrupted training, and is not trusted."""
     words = run_words(data, tmp_path / "run", *LONG)
@@ -182,7 +183,13 @@ DAMAGED = {
     "package/golden.json": ["package"],
     "steps/package.json": ["package"],
 }
-QUICK = ("config.yaml", "checkpoints/best.ckpt", "predictions.parquet", "package/model.safetensors", "steps/package.json")
+QUICK = (
+    "config.yaml",
+    "checkpoints/best.ckpt",
+    "predictions.parquet",
+    "package/model.safetensors",
+    "steps/package.json",
+)
 
 
 @pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=slow) for name in DAMAGED])
@@ -197,7 +204,14 @@ def test_truncated_artefact_is_made_again(whole, copy, name) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["manifest.parquet", "checkpoints/best.ckpt", "history.csv", "report.json", "package/model.safetensors"]
+    "name",
+    [
+        pytest.param("manifest.parquet", marks=slow),
+        pytest.param("checkpoints/best.ckpt", marks=slow),
+        "history.csv",
+        pytest.param("report.json", marks=slow),
+        "package/model.safetensors",
+    ],
 )
 def test_missing_artefact_is_made_again(whole, copy, name) -> None:
     """An artefact that was removed is made again."""

@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from factories.runs import draw_mixed_folder, draw_mixed_table, record_calls, run_command, run_tiny, run_words
@@ -43,10 +44,9 @@ class Finished:
 
     @property
     def best_epoch(self) -> pd.Series:
-        """The row of the history that chose the checkpoint."""
-        history = pd.read_csv(self.run.history)
-        metric, best = ("val/macro_f1", "idxmax") if "val/macro_f1" in history else ("val/rmse", "idxmin")
-        return history.loc[getattr(history[metric], best)()]
+        """The row of the history that belongs to the best checkpoint."""
+        checkpoint = torch.load(self.run.checkpoints / "best.ckpt", weights_only=True)
+        return pd.read_csv(self.run.history).set_index("epoch", drop=False).loc[checkpoint["epoch"]]
 
     @property
     def predictions(self) -> pd.DataFrame:
@@ -91,7 +91,9 @@ def test_validation_while_training_equals_evaluation(finished) -> None:
 
 def test_history_equals_report(finished) -> None:
     """The best epoch's metrics are the metrics of the report's validation split."""
-    reported = {metric["name"]: metric["value"] for metric in read_json(finished.run.report)["splits"]["val"]["metrics"]}
+    reported = {
+        metric["name"]: metric["value"] for metric in read_json(finished.run.report)["splits"]["val"]["metrics"]
+    }
     best = finished.best_epoch
     shared = [name for name in reported if f"val/{name}" in best and reported[name] is not None]
     assert len(shared) >= 2

@@ -33,7 +33,9 @@ def write_image(path, seed=0, height=12, width=16, image_format=None):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     by_suffix = {".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".webp": "WEBP"}
-    path.write_bytes(encode(make_pixels(height, width, seed), image_format or by_suffix.get(path.suffix.lower(), "PNG")))
+    path.write_bytes(
+        encode(make_pixels(height, width, seed), image_format or by_suffix.get(path.suffix.lower(), "PNG"))
+    )
     return path
 
 

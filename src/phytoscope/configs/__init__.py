@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -73,9 +72,12 @@ def compose_config(overrides: Sequence[str]) -> RunConfig:
 
 
 def _explain(error: Exception) -> str:
-    cause: Any = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    # The innermost error that names a key says most; below it there may be one with a text that is not filled in.
+    chain: list[BaseException] = [error]
+    # While a debugger or a coverage tool watches, the library's errors can be causes of each other.
+    while (cause := chain[-1].__cause__) is not None and cause not in chain:
+        chain.append(cause)
+    clearest = next((found for found in reversed(chain) if "full_key: " in str(found)), chain[-1])
+    lines = [line.strip() for line in str(clearest).splitlines() if line.strip()]
     named = next((line.partition(":")[2].strip() for line in lines if line.startswith("full_key:")), "")
     return f"{named + ': ' if named else ''}{lines[0] if lines else type(error).__name__}"

@@ -100,7 +100,7 @@ def _to_override(key: str, value: str) -> str:
 def _stays_text(value: str, parsed: Any) -> bool:
     # A folder may be called 2024_01, 1e5 or true: Hydra would read these as numbers and truth values.
     quoted = value.startswith(("'", '"')) and isinstance(parsed, str)
-    return parsed is None or quoted or parsed == value
+    return value == "null" or quoted or parsed == value
 
 
 def _to_list(key: str, value: str, parsed: Any) -> str:

@@ -25,7 +25,7 @@ class PixelCache:
     """Squares of all pictures of one manifest.
 
     Attributes:
-        pixels: Shape (pictures, S, S, 3), uint8, RGB, 0-255; mapped from the file, not held in memory.
+        pixels: All P pictures, shape (P, S, S, 3), uint8, RGB, 0-255; mapped from the file, not held in memory.
         row_of: SHA-256 of a picture's file -> its row.
     """
 

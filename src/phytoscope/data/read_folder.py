@@ -38,17 +38,21 @@ def read_folder(config: DataConfig) -> Source:
         )
         raise DataNotFoundError(message)
     if all(name.lower() in _SPLIT_NAMES for name in classes):
+        largest = next((name for name in classes if name.lower().startswith("train")), classes[0])
         message = (
             f"data.root: {str(root)!r} is already split ({', '.join(classes)}). Name one of these folders, for example "
-            f"data.root={root / classes[0]}; phytoscope draws its own split, with leaves and plants kept together."
+            f"data.root={root / largest}; phytoscope draws its own split, with leaves and plants kept together."
         )
         raise DataValidationError(message)
     rows: list[dict[str, Any]] = []
     faults = [_stray(name, root) for name in sorted(entry.name for entry in root.iterdir()) if _is_stray(root / name)]
     for class_name in classes:
-        files, links = _walk(root / class_name)
-        faults += [_link_fault(link.relative_to(root).as_posix()) for link in links]
-        if not files and not links:
+        files, unread = _walk(root / class_name)
+        faults += [
+            Fault(printable(folder.relative_to(root).as_posix()), reason, "copy the images to a folder of your own")
+            for folder, reason in unread.items()
+        ]
+        if not files and not unread:
             faults.append(Fault(printable(class_name), "the class folder holds no image", "fill it or remove it"))
         for path in files:
             relative = path.relative_to(root).as_posix()
@@ -103,19 +107,21 @@ def group_by_pattern(sample_ids: pd.Series, pattern: str | None) -> pd.Series:
     return pd.Series(names, index=sample_ids.index, dtype=object)
 
 
-def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Files below a folder, and linked folders, which are not followed because they may lead in a circle."""
+def _walk(folder: Path) -> tuple[list[Path], dict[Path, str]]:
+    """Files below a folder, and the folders below it that are not read, with the reason."""
     files: list[Path] = []
-    links: list[Path] = []
-    for parent, folders, names in os.walk(folder):
+    unread: dict[Path, str] = {}
+
+    def note(error: OSError) -> None:
+        unread[Path(error.filename)] = f"the folder cannot be opened: {error.strerror or error}"
+
+    for parent, folders, names in os.walk(folder, onerror=note):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        links += [Path(parent, name) for name in folders if Path(parent, name).is_symlink()]
+        # A link may lead in a circle.
+        links = [Path(parent, name) for name in folders if Path(parent, name).is_symlink()]
+        unread |= dict.fromkeys(links, "a link to a folder is not followed")
         files += [Path(parent, name) for name in sorted(names) if not _is_silent(name)]
-    return files, links
-
-
-def _link_fault(relative: str) -> Fault:
-    return Fault(printable(relative), "a link to a folder is not followed", "copy the images into the class folder")
+    return files, unread
 
 
 def _is_silent(name: str) -> bool:

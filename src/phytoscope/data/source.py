@@ -73,7 +73,7 @@ def find_folder(value: str | None, key: str) -> Path:
 
     Raises:
         ConfigError: Nothing was written.
-        DataNotFoundError: It does not exist or is a file; the text names the nearest that does.
+        DataNotFoundError: It does not exist, is a file or cannot be opened; the text names the nearest that exists.
     """
     return _find(value, key, folder=True)
 
@@ -83,7 +83,7 @@ def find_file(value: str | None, key: str) -> Path:
 
     Raises:
         ConfigError: Nothing was written.
-        DataNotFoundError: It does not exist or is a folder.
+        DataNotFoundError: It does not exist, is a folder or cannot be opened.
     """
     return _find(value, key, folder=False)
 
@@ -122,4 +122,12 @@ def _find(value: str | None, key: str, *, folder: bool) -> Path:
     if path.is_dir() != folder:
         message = f"{key}: {str(path)!r} is a {'file' if folder else 'folder'}, expected a {kind}."
         raise DataNotFoundError(message)
+    try:
+        if folder:
+            next(path.iterdir(), None)
+        else:
+            path.open("rb").close()
+    except OSError as error:
+        message = f"{key}: the {kind} {str(path)!r} cannot be opened ({error.strerror or error})."
+        raise DataNotFoundError(message) from error
     return path

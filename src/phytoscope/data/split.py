@@ -146,15 +146,19 @@ def _deal(counts: pd.DataFrame, shares: NDArray[np.float64], seed: int) -> list[
     order = order[np.argsort(-values[order].sum(axis=1), kind="stable")]
     dealt = np.full(len(values), -1)
     empty = set(range(len(shares)))
+    had = np.zeros(len(shares))
     for left, group in zip(range(len(order), 0, -1), order, strict=True):
         # The last groups are kept for splits that have none yet.
         allowed = sorted(empty) if len(empty) >= left else range(len(shares))
-        # What lacks within the group's strata decides; what lacks in all breaks ties and evens out odd remainders.
-        within = lacking @ values[group] / values[group].sum()
+        size = values[group].sum()
+        within = lacking @ values[group] / size
+        # Each small stratum is rounded; what a split has had too little of all strata together evens that out.
+        behind = shares * (had.sum() + size) - had
         # Rounded, so that the last digit, which differs between processors, decides nothing.
-        score = np.round(within + 1e-3 * lacking.sum(axis=1), 9)
+        score = np.round(within + 0.25 * behind, 9)
         best = max(allowed, key=lambda part: (score[part], -part))
         dealt[group] = best
         empty.discard(best)
         lacking[best] -= values[group]
+        had[best] += size
     return [int(part) for part in dealt]

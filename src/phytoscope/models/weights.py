@@ -1,9 +1,11 @@
 """Where pre-trained weights come from: timm's hub and its cache, a file, the weights package, or nowhere."""
 
+import http.client
 import os
-import socket
+import ssl
 import sys
 import threading
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -24,7 +26,7 @@ from phytoscope.errors import ConfigError, WeightsError, WeightsUnavailableError
 AUTO, PYPI, RANDOM = "auto", "pypi", "random"
 _PYPI_BACKBONE = "tf_efficientnet_lite0"
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
-_CONNECT_TIMEOUT_S = 4.0
+_ANSWER_WITHIN_S = 5.0
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 
 
@@ -152,11 +154,11 @@ def _find_on_hub(backbone: str) -> Path:
         if isinstance(cached, str):
             return Path(cached)
     endpoint = os.environ.get("HF_ENDPOINT", huggingface_hub.constants.ENDPOINT)
-    reason = _why_unreachable(endpoint)
+    reason = _why_unreachable(huggingface_hub.hf_hub_url(repository, _HUB_FILES[0], endpoint=endpoint))
     for name in _HUB_FILES if reason is None else ():
         try:
             return Path(
-                huggingface_hub.hf_hub_download(repository, name, endpoint=endpoint, etag_timeout=_CONNECT_TIMEOUT_S)
+                huggingface_hub.hf_hub_download(repository, name, endpoint=endpoint, etag_timeout=_ANSWER_WITHIN_S)
             )
         except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
             # A hub that does not answer would only be waited for again.
@@ -174,32 +176,34 @@ def _find_on_hub(backbone: str) -> Path:
     raise WeightsUnavailableError(message)
 
 
-def _why_unreachable(endpoint: str) -> str | None:
-    # The hub's client retries for minutes; a plain connection says within seconds whether anybody is there.
+def _why_unreachable(url: str) -> str | None:
+    # The hub's client retries for minutes; one plain request says within seconds whether anybody is there.
     if huggingface_hub.constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
-    address = urllib.parse.urlparse(endpoint)
-    proxy = urllib.request.getproxies().get(address.scheme) if _has_proxy(address) else None
-    target = urllib.parse.urlparse(proxy) if proxy else address
-    port = target.port or (443 if target.scheme == "https" else 80)
+    if not url.startswith(("http://", "https://")):
+        return f"HF_ENDPOINT is no web address: {url}"
     answers: list[str | None] = []
 
-    def connect() -> None:
+    def ask() -> None:
+        request = urllib.request.Request(url, method="HEAD")  # noqa: S310 (the scheme was checked above)
         try:
-            with socket.create_connection((target.hostname or "", port), timeout=_CONNECT_TIMEOUT_S):
+            with urllib.request.urlopen(request, timeout=_ANSWER_WITHIN_S):  # noqa: S310
                 answers.append(None)
-        except OSError as error:
-            answers.append(f"no connection to the hub: {error.strerror or error}")
+        except urllib.error.HTTPError as error:
+            # Whatever the answer means, somebody is there, and the hub's client can tell it better.
+            error.close()
+            answers.append(None)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            # The hub's client brings certificates of its own.
+            answers.append(None if isinstance(reason, ssl.SSLError) else f"no connection to the hub: {reason}")
 
     # The look-up of a name knows no time-out of its own, so it is left behind when it takes too long.
-    probe = threading.Thread(target=connect, daemon=True)
+    probe = threading.Thread(target=ask, daemon=True)
     probe.start()
-    probe.join(_CONNECT_TIMEOUT_S)
-    return answers[0] if answers else f"no answer from {target.hostname} within {_CONNECT_TIMEOUT_S:g} s"
-
-
-def _has_proxy(address: urllib.parse.ParseResult) -> bool:
-    return not urllib.request.proxy_bypass(address.hostname or "")
+    probe.join(_ANSWER_WITHIN_S)
+    host = urllib.parse.urlparse(url).hostname
+    return answers[0] if answers else f"no answer from {host} within {_ANSWER_WITHIN_S:g} s"
 
 
 def _fill(network: nn.Module, backbone: str, state: dict[str, Tensor], origin: str) -> None:

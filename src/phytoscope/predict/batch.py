@@ -83,7 +83,7 @@ def list_images(sources: Iterable[Path]) -> Iterator[Path]:
         sources: Image files, folders and lists of paths.
 
     Raises:
-        DataValidationError: A list has no column of paths.
+        DataValidationError: A list has no column of paths, or is no table.
     """
     for source in sources:
         if source.is_dir():
@@ -128,9 +128,13 @@ def _read_list(path: Path) -> Iterator[Path]:
                 f"{header}."
             )
             raise DataValidationError(message)
-        for row in csv.reader(stream, delimiter=separator):
-            if len(row) > column and row[column].strip():
-                yield path.parent / row[column].strip()
+        try:
+            for row in csv.reader(stream, delimiter=separator):
+                if len(row) > column and row[column].strip():
+                    yield path.parent / row[column].strip()
+        except csv.Error as error:
+            message = f"{str(path)!r} cannot be read as a table ({error}): save it again as CSV."
+            raise DataValidationError(message) from error
 
 
 _Prepared = tuple[Path, NDArray[np.uint8] | None, str]

@@ -101,7 +101,7 @@ def clear_leftovers(folder: Path) -> None:
         StorageError: The place cannot be written.
     """
     try:
-        for entry in folder.iterdir():
+        for entry in list(folder.iterdir()):
             match = _LEFTOVER.fullmatch(entry.name)
             if match is None:
                 continue

@@ -209,7 +209,7 @@ class TrainerConfig:
     """How long and how fast to train.
 
     Attributes:
-        max_epochs: Passes over the training images; 14 to 50 when None, the more the fewer images there are.
+        max_epochs: Passes over the training images; 12 to 50 when None, the more the fewer images there are.
         batch_size: Images a step.
         optimizer: Optimiser.
         learning_rate: Peak learning rate of the head.

@@ -154,7 +154,7 @@ class EvaluationReport:
         """Rebuilds a report from `to_dict`'s result.
 
         Raises:
-            ArtifactError: The content was written in another format.
+            ArtifactError: The content was written in another format or is not complete.
         """
         if content.get("format") != REPORT_FORMAT:
             message = (
@@ -162,8 +162,12 @@ class EvaluationReport:
                 "evaluate the run again."
             )
             raise ArtifactError(message)
-        splits = {name: _split_from_dict(part) for name, part in content["splits"].items()}
-        return cls(**{**content, "task": Task(content["task"]), "splits": splits})
+        try:
+            splits = {name: _split_from_dict(part) for name, part in content["splits"].items()}
+            return cls(**{**content, "task": Task(content["task"]), "splits": splits})
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            message = f"the report is not complete ({type(error).__name__}: {error}): evaluate the run again."
+            raise ArtifactError(message) from error
 
     def metric(self, split: str, name: str) -> float | None:
         """The model's value of one metric on one split; None when the split or the metric is not there."""

@@ -138,8 +138,13 @@ class RunFolder:
             seconds: How long it took.
 
         Raises:
+            ArtifactError: An output is not there.
             StorageError: The place cannot be written.
         """
+        absent = [str(output) for output in outputs if not output.exists()]
+        if absent:
+            message = f"the step {step!r} should have written {', '.join(absent)} and did not: run it again."
+            raise ArtifactError(message)
         files = sorted(
             file
             for output in outputs
@@ -208,5 +213,6 @@ class RunFolder:
             raise ArtifactError(message)
 
     def _clear_leftovers(self) -> None:
-        for folder in (self.root, *(entry for entry in self.root.iterdir() if entry.is_dir())):
+        clear_leftovers(self.root)
+        for folder in [entry for entry in self.root.iterdir() if entry.is_dir()]:
             clear_leftovers(folder)

@@ -154,7 +154,7 @@ def load_network_state(checkpoint: Path) -> dict[str, torch.Tensor]:
     """
     try:
         content: Any = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        state = content["state_dict"]
+        state = dict(content)["state_dict"]
     # torch raises half a dozen unrelated classes for a file that is not what it expects.
     except (OSError, RuntimeError, KeyError, ValueError, EOFError, TypeError, UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

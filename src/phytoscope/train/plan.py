@@ -4,9 +4,9 @@ import dataclasses
 
 from phytoscope.schema.config import AdaptConfig, TrainerConfig
 
-# A few hundred steps are what a pre-trained network needs; a small data set gets there by more epochs, up to a point.
-_STEPS = 700
-_FEWEST_EPOCHS, _MOST_EPOCHS = 14, 50
+# What a pre-trained network needs; a small data set gets there by more epochs, up to a point.
+_STEPS = 1400
+_FEWEST_EPOCHS, _MOST_EPOCHS = 12, 50
 _FROZEN_SHARE = 0.1
 
 

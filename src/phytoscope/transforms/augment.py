@@ -72,12 +72,21 @@ def build_augmentation(preset: AugmentPreset, *, size_px: int, seed: int) -> Aug
 
 
 def _leaf_transforms(size_px: int) -> list[A.BasicTransform]:
+    # Strong changes of light and focus: another day's series of photographs differs from this one most of all in these.
     return [
-        A.RandomResizedCrop(size=(size_px, size_px), scale=(0.5, 1.0), ratio=(0.8, 1.25)),
+        A.RandomResizedCrop(size=(size_px, size_px), scale=(0.4, 1.0), ratio=(0.75, 1.33)),
         A.D4(),
         A.Rotate(limit=30, border_mode=cv2.BORDER_REFLECT_101, p=0.4),
-        A.ColorJitter(brightness=(0.7, 1.3), contrast=(0.75, 1.3), saturation=(0.7, 1.3), hue=(-0.03, 0.03), p=0.8),
-        A.OneOf([A.GaussianBlur(blur_limit=(3, 5)), A.GaussNoise(std_range=(0.01, 0.05))], p=0.2),
+        A.ColorJitter(brightness=(0.6, 1.4), contrast=(0.6, 1.4), saturation=(0.6, 1.4), hue=(-0.05, 0.05), p=0.85),
+        A.RandomGamma(gamma_limit=(70, 140), p=0.3),
+        A.OneOf(
+            [
+                A.GaussianBlur(blur_limit=(3, 5)),
+                A.GaussNoise(std_range=(0.01, 0.05)),
+                A.Downscale(scale_range=(0.5, 0.8)),
+            ],
+            p=0.3,
+        ),
     ]
 
 

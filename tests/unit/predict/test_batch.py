@@ -1,0 +1,224 @@
+"""Many image files in, one table out."""
+
+import itertools
+import json
+import os
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError, StorageError
+from phytoscope.predict.batch import list_images, predict_files
+from phytoscope.schema.progress import SilentProgress
+from phytoscope.schema.table import Task
+
+
+def predict(predictor, sources, output: Path, **options) -> pd.DataFrame:
+    """Answers into a table and reads it."""
+    predict_files(predictor, sources, output, progress=SilentProgress(), **options)
+    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".jsonl": lambda path: pd.read_json(path, lines=True)}
+    return readers[output.suffix](output)
+
+
+def names(sources) -> list[str]:
+    """File names in the order in which they are answered."""
+    return [path.name for path in list_images(sources)]
+
+
+class TestListImages:
+    """Which images the sources name."""
+
+    def test_folder_is_searched_at_any_depth_in_order(self, photo, tmp_path) -> None:
+        """Files by name, hidden ones and other files left out."""
+        for name in ("b/2.png", "b/10.PNG", "a/deep/x.jpg", "z.jpeg", "b/.hidden.png", ".trash/y.png"):
+            photo(name)
+        (tmp_path / "b" / "notes.txt").write_text("1.png")
+        assert names([tmp_path]) == ["z.jpeg", "x.jpg", "10.PNG", "2.png"]
+
+    def test_sources_keep_their_order(self, photo) -> None:
+        """As they were named, twice when named twice."""
+        paths = [photo("b.png"), photo("a.png")]
+        assert list(list_images([*paths, paths[0]])) == [*paths, paths[0]]
+
+    @pytest.mark.parametrize("separator", [",", ";", "\t"])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+    @pytest.mark.parametrize("column", ["path", "Filename", " image "])
+    def test_table_of_paths(self, photo, tmp_path, separator, encoding, column) -> None:
+        """Any usual separator, a byte order mark, any usual name of the column; relative to the table."""
+        paths = [photo("photos/blatt ä.png"), photo("photos/b.png")]
+        lines = [["plant", column], ["1", "photos/blatt ä.png"], ["2", ""], ["3", str(paths[1])]]
+        text = "\n".join(separator.join(line) for line in lines)
+        (tmp_path / "list.csv").write_text(text, encoding=encoding)
+        assert list(list_images([tmp_path / "list.csv"])) == paths
+
+    def test_text_file_of_paths(self, tmp_path) -> None:
+        """One path a line, empty lines left out."""
+        (tmp_path / "list.txt").write_text("b.png\n\n  a.png \n", encoding="utf-8")
+        assert names([tmp_path / "list.txt"]) == ["b.png", "a.png"]
+
+    def test_quoted_path_with_comma(self, tmp_path) -> None:
+        """A cell may hold the separator."""
+        (tmp_path / "list.csv").write_text('path,plant\n"leaf, old.png",1\n', encoding="utf-8")
+        assert names([tmp_path / "list.csv"]) == ["leaf, old.png"]
+
+    @pytest.mark.parametrize("content", ["plant,age\n1,2\n", "", "a.png\nb.png\n"])
+    def test_table_without_paths_is_refused(self, tmp_path, content) -> None:
+        """Nothing is guessed."""
+        (tmp_path / "list.csv").write_text(content, encoding="utf-8")
+        with pytest.raises(DataValidationError, match="has no column of paths: expected a header with one of path"):
+            list(list_images([tmp_path / "list.csv"]))
+
+    def test_cell_of_absurd_length_is_refused(self, tmp_path) -> None:
+        """A file that is a table in name only."""
+        (tmp_path / "list.csv").write_text('path\n"' + "x" * 200_000, encoding="utf-8")
+        with pytest.raises(DataValidationError, match=r"list\.csv' cannot be read as a table"):
+            list(list_images([tmp_path / "list.csv"]))
+
+    def test_list_is_not_held_in_memory(self, tmp_path) -> None:
+        """The first path comes before the last line is read."""
+        with (tmp_path / "list.txt").open("w", encoding="utf-8") as stream:
+            stream.writelines(f"{number}.png\n" for number in range(100_000))
+        images = list_images([tmp_path / "list.txt"])
+        tracemalloc.start()
+        assert next(images).name == "0.png"
+        list(itertools.islice(images, 5000))
+        assert tracemalloc.get_traced_memory()[1] < 3_000_000
+        tracemalloc.stop()
+
+
+class TestPredictFiles:
+    """The table that comes out."""
+
+    def test_order_and_errors(self, classifier, photo, tmp_path) -> None:
+        """One row an image in the order of the input; what is broken has a reason and no answer."""
+        (tmp_path / "empty.png").touch()
+        sources = [photo("b.png"), tmp_path / "empty.png", photo("a.png")]
+        output = tmp_path / "answers.csv"
+        counts = predict_files(classifier, sources, output, batch_size=2, progress=SilentProgress())
+        table = pd.read_csv(output)
+        assert counts == (2, 1)
+        assert table["path"].tolist() == [str(path) for path in sources]
+        assert table["error"].tolist()[1] == "the file is empty (0 bytes)"
+        assert table["error"].isna().tolist() == table["prediction"].notna().tolist() == [True, False, True]
+
+    def test_only_broken_images(self, predictor, tmp_path) -> None:
+        """A batch without a single image that can be read is no crash."""
+        (tmp_path / "photos").mkdir()
+        for name in ("a.png", "b.png"):
+            (tmp_path / "photos" / name).write_bytes(b"x")
+        table = predict(predictor, [tmp_path / "photos"], tmp_path / "answers.parquet", batch_size=1, probs=True)
+        assert table["error"].notna().all()
+        assert table["prediction"].isna().all()
+
+    @pytest.mark.parametrize("probs", [False, True])
+    def test_columns(self, predictor, photo, tmp_path, probs) -> None:
+        """What each task promises, in this order, in each format."""
+        photo("photos/a.png")
+        columns = ["path", "prediction", "value", "unit", "error"]
+        if predictor.description.task is Task.classification:
+            each = [f"prob/{name}" for name in predictor.description.class_names] if probs else []
+            columns = ["path", "prediction", "probability", *each, "error"]
+        for suffix in (".csv", ".jsonl", ".parquet"):
+            table = predict(predictor, [tmp_path / "photos"], tmp_path / f"answers{suffix}", probs=probs)
+            assert list(table) == columns
+
+    def test_formats_hold_the_same(self, predictor, photo, tmp_path) -> None:
+        """CSV, JSON lines and Parquet differ in nothing but the format."""
+        for name in ("1.png", "2.png", "3.png"):
+            photo(f"photos/{name}")
+        (tmp_path / "photos" / "4.png").touch()
+        sources = [tmp_path / "photos"]
+        tables = [
+            predict(predictor, sources, tmp_path / f"answers{suffix}", probs=True, batch_size=3)
+            for suffix in (".csv", ".jsonl", ".parquet")
+        ]
+        for table in tables[1:]:
+            table["error"] = table["error"].replace("", None)
+            expected = tables[0].astype(object).where(tables[0].notna(), None)
+            found = table.astype(object).where(table.notna(), None)
+            pd.testing.assert_frame_equal(found, expected, check_exact=False, rtol=1e-9)
+
+    def test_lines_of_json_stand_alone(self, classifier, photo, tmp_path) -> None:
+        """Each line is one object; names are readable."""
+        predict_files(classifier, [photo("blatt ä.png")], tmp_path / "a.jsonl", progress=SilentProgress())
+        (line,) = (tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()
+        assert json.loads(line)["path"].endswith("blatt ä.png")
+        assert "ä" in line
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows knows no such names")
+    @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+    def test_names_that_are_not_utf8(self, classifier, photo, tmp_path, suffix) -> None:
+        """Bytes that are not UTF-8 are written as escapes, and the image is answered."""
+        folder = tmp_path / "photos"
+        folder.mkdir()
+        os.rename(photo("a.png"), os.fsencode(folder) + b"/bl\xe4tt.png")  # noqa: PTH104 (the name is bytes)
+        table = predict(classifier, [folder], tmp_path / f"answers{suffix}")
+        assert table["path"].tolist() == [f"{folder}/bl\\udce4tt.png"]
+        assert table["prediction"].notna().all()
+
+    @pytest.mark.parametrize("workers", [1, 4])
+    @pytest.mark.parametrize("batch_size", [1, 3, 50])
+    def test_neither_batch_nor_workers_matter(self, predictor, photo, tmp_path, workers, batch_size) -> None:
+        """Speed settings change no number."""
+        paths = [photo(f"photos/{number}.png") for number in range(7)]
+        output = tmp_path / "answers.parquet"
+        table = predict(predictor, [tmp_path / "photos"], output, workers=workers, batch_size=batch_size)
+        column = "value" if "value" in table else "probability"
+        expected = [predictor.predict(path) for path in paths]
+        np.testing.assert_allclose(table[column], [getattr(answer, column) for answer in expected], rtol=1e-5)
+
+    def test_nothing_half_written_remains(self, classifier, photo, tmp_path, monkeypatch) -> None:
+        """When prediction ends early there is no table, and the one that was there before is as it was."""
+        photo("photos/a.png")
+        output = tmp_path / "out" / "answers.csv"
+        output.parent.mkdir()
+        output.write_text("mine")
+
+        def fail(*_: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(classifier.network, "forward", fail)
+        with pytest.raises(MemoryError):
+            predict(classifier, [tmp_path / "photos"], output)
+        assert [path.name for path in output.parent.iterdir()] == ["answers.csv"]
+        assert output.read_text() == "mine"
+
+    def test_memory_does_not_grow(self, classifier, photo, tmp_path) -> None:
+        """Ten times as many images need no more memory."""
+        path = photo("a.png")
+        peaks = []
+        for count in (150, 1500):
+            (tmp_path / "list.txt").write_text(f"{path}\n" * count)
+            tracemalloc.start()
+            predict_files(
+                classifier, [tmp_path / "list.txt"], tmp_path / "a.parquet", workers=2, progress=SilentProgress()
+            )
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        assert peaks[1] < 1.3 * peaks[0] + 300_000
+
+    def test_missing_source(self, predictor, photo, tmp_path) -> None:
+        """The nearest name is offered."""
+        photo("leaf.png")
+        with pytest.raises(DataNotFoundError, match=r"there is no file or folder .*did you mean 'leaf\.png'"):
+            predict(predictor, [tmp_path / "laef.png"], tmp_path / "a.csv")
+
+    def test_no_image(self, predictor, tmp_path) -> None:
+        """An empty folder is named, with the extensions that are known."""
+        with pytest.raises(DataNotFoundError, match=r"no image found in .*known extensions: \.bmp"):
+            predict(predictor, [tmp_path], tmp_path / "a.csv")
+
+    @pytest.mark.parametrize("name", ["a.xlsx", "a", "a.csv.gz"])
+    def test_unknown_output(self, predictor, photo, tmp_path, name) -> None:
+        """A format that cannot be written is refused."""
+        with pytest.raises(ConfigError, match=r"has the extension .*\.csv"):
+            predict(predictor, [photo("a.png")], tmp_path / name)
+
+    def test_unwritable_output(self, predictor, photo, tmp_path) -> None:
+        """A file stands where a folder should be."""
+        (tmp_path / "file").touch()
+        with pytest.raises(StorageError, match="cannot write"):
+            predict(predictor, [photo("a.png")], tmp_path / "file" / "a.csv")

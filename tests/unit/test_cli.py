@@ -1,0 +1,195 @@
+"""The command line: help, versions, exit codes, and what it imports before it answers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+import phytoscope
+from factories.runs import run_command
+from phytoscope import cli
+from phytoscope.errors import ConfigError
+from phytoscope.schema.config import SCHEMA_OF_GROUP
+
+COMMANDS = ["run", "prepare", "train", "evaluate", "package", "predict", "demo", "settings"]
+HEAVY = ["torch", "timm", "lightning", "matplotlib", "pandas", "albumentations", "cv2", "sklearn"]
+
+
+def loaded_after(code: str) -> set[str]:
+    """Names of the modules that a fresh interpreter has loaded after some code."""
+    script = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint('\\n' + ' '.join(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60)
+    return set(result.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command) -> None:
+    """`--help` of each command works and says more than its name."""
+    result = CliRunner().invoke(cli.app, [command, "--help"])
+    assert result.exit_code == 0
+    assert len(result.output) > 200
+
+
+def test_help_names_every_command() -> None:
+    """The first help lists all commands."""
+    result = CliRunner().invoke(cli.app, ["--help"])
+    assert all(command in result.output for command in COMMANDS)
+    assert sorted(COMMANDS) == sorted(command.callback.__name__ for command in cli.app.registered_commands)
+
+
+def test_version() -> None:
+    """`--version` prints name and version."""
+    result = CliRunner().invoke(cli.app, ["--version"])
+    assert result.output.strip() == f"phytoscope {phytoscope.__version__}"
+
+
+def test_module_is_the_command() -> None:
+    """`python -m phytoscope` is the same command."""
+    result = run_command("--version")
+    assert (result.returncode, result.stdout.strip()) == (0, f"phytoscope {phytoscope.__version__}")
+
+
+def test_settings_lists_every_key() -> None:
+    """Every key of every group, and every preset."""
+    result = CliRunner().invoke(cli.app, ["settings"])
+    assert result.exit_code == 0
+    for group, schema in SCHEMA_OF_GROUP.items():
+        for key in schema.__dataclass_fields__:
+            assert f"{group}.{key}" in result.output
+    assert "mobilenetv3_small" in result.output
+
+
+def test_help_starts_fast() -> None:
+    """Explaining itself needs none of the heavy libraries."""
+    loaded = loaded_after("sys.argv = ['phytoscope', '--help']; from phytoscope.cli import main; main()")
+    assert not loaded & set(HEAVY)
+
+
+def test_wrong_setting_is_answered_before_torch_is_loaded() -> None:
+    """A typo is told at once, not after seconds of imports."""
+    words = ["phytoscope", "run", "data=folder", "trainer.max_epoch=3"]
+    loaded = loaded_after(f"sys.argv = {words!r}; from phytoscope.cli import main; main()")
+    assert not loaded & {"torch", "timm", "lightning", "matplotlib"}
+
+
+def test_predicting_needs_no_trainer() -> None:
+    """What answers for photographs imports neither the trainer nor the figures nor the trackers."""
+    words = ["phytoscope", "predict", "no_package", "leaf.jpg", "--output", "answers.csv"]
+    loaded = loaded_after(f"sys.argv = {words!r}; from phytoscope.cli import main; main()")
+    assert "torch" in loaded
+    assert not loaded & {
+        "lightning",
+        "matplotlib",
+        "seaborn",
+        "sklearn",
+        "albumentations",
+        "mlflow",
+        "dagster",
+        "wandb",
+    }
+
+
+class TestExitCodes:
+    """What `main` makes of the ways in which a command can end."""
+
+    @pytest.fixture
+    def end(self, monkeypatch, capsys):
+        """Lets the command line end with an exception; gives exit code and what it said."""
+
+        def run(error: BaseException) -> tuple[object, str]:
+            def fail(*_: object, **__: object) -> None:
+                raise error
+
+            monkeypatch.setattr(cli, "_start", fail)
+            monkeypatch.setattr(sys, "argv", ["phytoscope", "prepare", "data=folder"])
+            with pytest.raises(SystemExit) as stop:
+                cli.main()
+            return stop.value.code, capsys.readouterr().err
+
+        return run
+
+    def test_mistake_of_the_user(self, end) -> None:
+        """Code 2 and the message alone, with brackets as they are."""
+        assert end(ConfigError("data.group_by=[plant] is [red]wrong[/]")) == (
+            2,
+            "Error: data.group_by=[plant] is [red]wrong[/]\n",
+        )
+
+    def test_interrupted(self, end) -> None:
+        """Code 130 and that the same command continues."""
+        code, message = end(KeyboardInterrupt())
+        assert code == 130
+        assert "the same command continues" in message
+
+    def test_bug(self, end) -> None:
+        """Code 1, the traceback and a request to report it."""
+        code, message = end(ZeroDivisionError("oh"))
+        assert code == 1
+        assert "ZeroDivisionError: oh" in message
+        assert "This is a bug of phytoscope" in message
+
+
+class TestProgress:
+    """The bar, and the lines in its place where there is no terminal."""
+
+    def test_log_files_stay_short(self, monkeypatch, capsys) -> None:
+        """Without a terminal: one line at the start, and one whenever nothing was said for a while."""
+        clock = iter(range(0, 1000, 7))
+        monkeypatch.setattr(cli.time, "monotonic", lambda: float(next(clock)))
+        progress = cli.TerminalProgress()
+        progress.start("Training", 100)
+        for _ in range(7):
+            progress.advance(1, "epoch 1/3, val/r2 0.5")
+        progress.finish()
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[0] == "Training ..."
+        assert 1 < len(lines) < 5
+        assert lines[1].strip().startswith("Training: ")
+        assert lines[1].endswith("/100 epoch 1/3, val/r2 0.5")
+
+    def test_bar_on_a_terminal(self, monkeypatch, tmp_path) -> None:
+        """On a terminal there is a bar with the note; it is gone at the end."""
+        with (tmp_path / "screen").open("w+", encoding="utf-8") as screen:
+            monkeypatch.setattr(cli, "err", Console(file=screen, force_terminal=True, width=160))
+            progress = cli.TerminalProgress()
+            progress.start("Predicting", 3)
+            progress.advance(2, "nearly [there]")
+            progress.finish()
+            progress.finish()
+            screen.seek(0)
+            shown = screen.read()
+        assert "Predicting" in shown
+        assert "2/3" in shown
+        assert "nearly [there]" in shown
+
+
+class TestComposeFromRunFolder:
+    """Settings that were given once need not be given again for the same run folder."""
+
+    def write(self, folder: Path, overrides: list[str]) -> str:
+        """A run folder with the settings it was made with."""
+        (folder / "config.yaml").write_text(f"overrides: {overrides}\n", encoding="utf-8")
+        return f"paths.run_dir={folder}"
+
+    def test_earlier_settings_are_taken(self, tmp_path) -> None:
+        """`phytoscope evaluate paths.run_dir=DIR` knows the data and the rest."""
+        word = self.write(tmp_path, ["data=folder", "data.root=x", "trainer.max_epochs=3"])
+        config = cli._compose([word])
+        assert (config.data.root, config.trainer.max_epochs) == ("x", 3)
+
+    def test_new_settings_win(self, tmp_path) -> None:
+        """What is given now replaces what was given then, 0 included."""
+        word = self.write(tmp_path, ["data=folder", "data.root=x", "seed=3"])
+        assert cli._compose([word, "seed=0"]).seed == 0
+
+    def test_paths_are_kept_absolute(self, tmp_path, monkeypatch) -> None:
+        """A run can be continued from another place."""
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "w.pth").touch()
+        config = cli._compose(["data=folder", "data.root=leaves", "model.weights=w.pth", "paths.run_dir=run"])
+        assert config.data.root == str(tmp_path / "leaves")
+        assert config.model.weights == str(tmp_path / "w.pth")
+        assert config.paths.run_dir == str(tmp_path / "run")

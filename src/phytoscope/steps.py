@@ -63,7 +63,7 @@ from phytoscope.train.fit import (
     load_network_state,
 )
 from phytoscope.train.plan import plan_training
-from phytoscope.train.tasks import ClassificationTask, PlantTask, RegressionTask, balance_classes
+from phytoscope.train.tasks import SMOOTHED, ClassificationTask, PlantTask, RegressionTask, balance_classes
 from phytoscope.transforms.augment import build_augmentation
 from phytoscope.transforms.preprocess import Preprocess, choose_resize
 from phytoscope.visualize.figures import draw_figures
@@ -72,11 +72,6 @@ from phytoscope.visualize.style import save_figures
 
 _NOT_LEARNED_FROM = ("num_workers", "accelerator")
 """Training settings that change the speed and not the result."""
-
-
-_MONITORED = {Task.classification: "val/nll", Task.regression: "val/rmse"}
-"""What chooses the best epoch. The likelihood of the true classes moves smoothly where a share of right answers jumps,
-so choosing the best of many epochs picks less of the noise."""
 
 
 def _ignore(message: str) -> None:
@@ -343,7 +338,7 @@ def _write_trained(context: RunContext, prepared: _Prepared) -> list[Path]:
         task,
         data,
         trainer,
-        monitor=_MONITORED[config.data.task],
+        monitor=SMOOTHED,
         higher_is_better=False,
         folder=run.checkpoints,
         history_path=run.history,

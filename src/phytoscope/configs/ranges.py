@@ -26,7 +26,7 @@ _RULES: dict[str, _Rule] = {
     "adapt.frozen_epochs": _NOT_NEGATIVE,
     "task.label_smoothing": _SHARE,
     "trainer.max_epochs": _POSITIVE,
-    "trainer.batch_size": _POSITIVE,
+    "trainer.batch_size": (lambda value: value > 1, "above 1: one image has no batch statistics"),
     "trainer.learning_rate": _POSITIVE,
     "trainer.weight_decay": _NOT_NEGATIVE,
     "trainer.warmup_fraction": _SHARE,

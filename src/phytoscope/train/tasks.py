@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning
 import numpy as np
@@ -19,12 +19,22 @@ from phytoscope.models.target import TargetScale
 from phytoscope.schema.config import AdaptConfig, AdaptKind, OptimizerKind, RegressionLoss, TrainerConfig
 from phytoscope.schema.report import MetricValue
 
+SMOOTHED = "val/smoothed"
+"""Logged each epoch: the mean of the choosing metric over the last epochs, lower is better.
+
+The best of many single epochs on a few validation plants is mostly a lucky one, often long before the learning rate has
+come down; a mean over several epochs is not.
+"""
+SMOOTHED_EPOCHS = 5
+
 
 class PlantTask(lightning.LightningModule):
     """What both tasks share: freezing, the optimiser, the schedule, metrics over whole epochs.
 
-    Subclasses say what the loss is and how outputs are measured.
+    Subclasses say what the loss is, how outputs are measured and which metric chooses the epoch.
     """
+
+    chosen_by: ClassVar[str]
 
     def __init__(self, network: PlantNetwork, adapt: AdaptConfig, trainer_config: TrainerConfig, *, seed: int) -> None:
         """Takes the network to train.
@@ -42,6 +52,7 @@ class PlantTask(lightning.LightningModule):
         self._seed = seed
         self._outputs: list[Tensor] = []
         self._targets: list[Tensor] = []
+        self._recent: list[float] = []
 
     @abstractmethod
     def compute_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
@@ -118,6 +129,17 @@ class PlantTask(lightning.LightningModule):
         for metric in self.measure(outputs.double().numpy(), target.numpy()):
             if metric.value is not None:
                 self.log(f"val/{metric.name}", metric.value)
+            if metric.name == self.chosen_by and metric.value is not None:
+                self._recent = [*self._recent, metric.value][-SMOOTHED_EPOCHS:]
+        self.log(SMOOTHED, float(np.mean(self._recent)))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the metric of the recent epochs, so that a resumed training chooses the same epoch."""
+        checkpoint["recent_metric"] = list(self._recent)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes up the metric of the recent epochs."""
+        self._recent = list(checkpoint["recent_metric"])
 
     def configure_optimizers(self) -> Any:
         """Parameter groups with their learning rates, and a warm-up followed by a cosine, step by step."""
@@ -147,6 +169,8 @@ class PlantTask(lightning.LightningModule):
 class ClassificationTask(PlantTask):
     """Cross-entropy with class weights, shape (classes,) in the order of the logits, and label smoothing."""
 
+    # The likelihood of the true classes moves smoothly where a share of right answers jumps.
+    chosen_by = "nll"
     class_weights: Tensor
 
     def __init__(
@@ -185,6 +209,8 @@ class ClassificationTask(PlantTask):
 
 class RegressionTask(PlantTask):
     """Squared or Huber loss on the standardised target; metrics in the user's unit."""
+
+    chosen_by = "rmse"
 
     def __init__(
         self,

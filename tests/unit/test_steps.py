@@ -157,10 +157,10 @@ class TestChooseRunFolder:
 
     def write(self, config, place: Path, **changes) -> None:
         """Writes the settings of an earlier run."""
-        from phytoscope.steps import _settings
+        from phytoscope.steps.context import plain_settings
 
         place.mkdir(parents=True)
-        (place / "config.yaml").write_text(yaml.safe_dump({**_settings(config), **changes}), encoding="utf-8")
+        (place / "config.yaml").write_text(yaml.safe_dump({**plain_settings(config), **changes}), encoding="utf-8")
 
     def test_new_folder(self, config, tmp_path) -> None:
         """Without an earlier run: time and name."""

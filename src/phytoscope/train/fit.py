@@ -106,6 +106,8 @@ def fit_task(
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            # Inside Lightning; nothing a user could do about it.
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
             warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
             trainer.fit(task, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)

@@ -1,0 +1,144 @@
+"""What all steps share: settings, the folder of the run, and the record that makes a finished step reusable."""
+
+import dataclasses
+import datetime
+import glob
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from phytoscope.errors import ArtifactError
+from phytoscope.schema.artifact import read_json, write_atomic
+from phytoscope.schema.config import RunConfig
+from phytoscope.schema.progress import Progress, SilentProgress
+from phytoscope.schema.report import EvaluationReport
+from phytoscope.schema.run_folder import RunFolder
+
+
+def _ignore(message: str) -> None:
+    """Says nothing."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What every step receives.
+
+    Attributes:
+        config: Settings.
+        run: Folder of the run.
+        progress: Receiver of progress.
+        say: Receiver of sentences for the user.
+    """
+
+    config: RunConfig
+    run: RunFolder
+    progress: Progress = field(default_factory=SilentProgress)
+    say: Callable[[str], None] = _ignore
+
+
+def choose_run_folder(config: RunConfig, *, fresh: bool = False) -> RunFolder:
+    """Finds the folder of a run: the one that was named, else the latest one with the same settings, else a new one.
+
+    Args:
+        config: `paths` and `overrides` are read.
+        fresh: Never continue an earlier run.
+
+    Returns:
+        The folder; it need not exist yet.
+    """
+    if config.paths.run_dir is not None:
+        return RunFolder(Path(config.paths.run_dir).expanduser().absolute())
+    runs = Path(config.paths.runs_dir).expanduser().absolute()
+    wanted = plain_settings(config)
+    for candidate in sorted(runs.glob(f"*-{glob.escape(config.name)}*/config.yaml"), reverse=True) if not fresh else []:
+        if _read_settings(candidate) == wanted:
+            return RunFolder(candidate.parent)
+    stamp = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    place = runs / f"{stamp}-{config.name}"
+    count = 1
+    while place.exists():
+        count += 1
+        place = runs / f"{stamp}-{config.name}-{count}"
+    return RunFolder(place)
+
+
+def _read_settings(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        # A folder whose settings cannot be read is not the run that is looked for.
+        return None
+
+
+def take_step(context: RunContext, step: str, inputs: str, work: Callable[[], list[Path]]) -> None:
+    """Does a step unless it was done with the same inputs, and records that it is done.
+
+    Args:
+        context: Settings and folder.
+        step: Name of the step.
+        inputs: Hash of all it depends on.
+        work: Does the step and returns what it wrote.
+
+    Raises:
+        PhytoscopeError: Whatever the step raises; then it counts as not done.
+    """
+    run = context.run
+    if run.is_done(step, inputs):
+        context.say(f"{step}: reused, nothing it depends on has changed")
+        return
+    started = time.monotonic()
+    run.mark_undone(step)
+    _write_config(context)
+    outputs = work()
+    run.mark_done(step, inputs, outputs, seconds=time.monotonic() - started)
+    context.say(f"{step}: done in {time.monotonic() - started:.0f} s")
+
+
+def plain_settings(config: RunConfig) -> dict[str, Any]:
+    """The settings as plain dictionaries, lists, texts and numbers, as `config.yaml` holds them."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [plain(item) for item in value]
+        return value.value if hasattr(value, "value") else value
+
+    settings = plain(dataclasses.asdict(config))
+    # The folder is where the settings lie, and may be moved.
+    settings["paths"].pop("run_dir")
+    return dict(settings)
+
+
+def _write_config(context: RunContext) -> None:
+    with write_atomic(context.run.config) as temporary:
+        temporary.write_text(
+            yaml.safe_dump(plain_settings(context.config), sort_keys=False, allow_unicode=True), encoding="utf-8"
+        )
+
+
+def check_whole(run: RunFolder, step: str) -> None:
+    """Makes sure that a step is finished and that what it wrote is as it was.
+
+    Raises:
+        ArtifactError: It is not finished, or a file was changed or is missing.
+    """
+    if not run.is_done(step, run.read_inputs(step)):
+        message = (
+            f"files that the step {step!r} wrote in {str(run.root)!r} were changed or are missing: run "
+            f"`phytoscope {step}` again."
+        )
+        raise ArtifactError(message)
+
+
+def read_report(run: RunFolder) -> EvaluationReport:
+    """Reads the report of a run.
+
+    Raises:
+        ArtifactError: The run was not evaluated, or by another version.
+    """
+    return EvaluationReport.from_dict(read_json(run.report))

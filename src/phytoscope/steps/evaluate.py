@@ -1,0 +1,177 @@
+"""Rows 7 and 8 of the data flow: from the checkpoint to predictions and report."""
+
+import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from phytoscope import __version__
+from phytoscope.evaluate.checks import check_predictions
+from phytoscope.evaluate.report import evaluate_predictions
+from phytoscope.predict.package import state_hash
+from phytoscope.predict.predictor import Predictor, predict_table
+from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_atomic, write_json
+from phytoscope.schema.config import AugmentPreset, RunConfig
+from phytoscope.schema.package import ModelDescription
+from phytoscope.schema.report import EvaluationReport
+from phytoscope.schema.run_folder import RunFolder
+from phytoscope.schema.table import (
+    GREEN_PX,
+    GROUP_ID,
+    LABEL,
+    MODEL_ID,
+    PATH,
+    SAMPLE_ID,
+    SHA256,
+    SPLIT,
+    TARGET,
+    Split,
+    Task,
+)
+from phytoscope.steps.context import RunContext, plain_settings, take_step
+from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
+from phytoscope.steps.train import check_trained
+from phytoscope.train.fit import BEST_NAME, load_network_state
+from phytoscope.transforms.preprocess import Preprocess
+from phytoscope.visualize.figures import draw_figures
+from phytoscope.visualize.html import render_report
+from phytoscope.visualize.style import save_figures
+
+
+def run_evaluate(context: RunContext) -> None:
+    """Predicts val, calibration and test with the best checkpoint, and writes table, report, page and figures.
+
+    Raises:
+        ArtifactError: The data are not prepared, or the model is not trained with these settings.
+    """
+    prepared = read_prepared(context)
+    check_trained(context, prepared)
+    checkpoint = context.run.checkpoints / BEST_NAME
+    settings = plain_settings(context.config)
+    inputs = hash_content(
+        [
+            hash_file(checkpoint),
+            prepared.split_hash,
+            settings["evaluate"],
+            settings["data"]["unit"],
+            settings["name"],
+            __version__,
+        ]
+    )
+    take_step(context, "evaluate", inputs, lambda: _write(context, prepared))
+
+
+def build_predictor(config: RunConfig, run: RunFolder, *, data_hash: str, split_hash: str) -> Predictor:
+    """Builds the predictor of a trained run from its best checkpoint.
+
+    Args:
+        config: Settings of the run.
+        run: Its folder.
+        data_hash: Content hash of the manifest.
+        split_hash: Content hash of the split.
+
+    Raises:
+        ArtifactError: The run is not trained.
+        TrainingError: The checkpoint is damaged.
+    """
+    meaning = read_json(run.model)
+    state = load_network_state(run.checkpoints / BEST_NAME)
+    description = ModelDescription(
+        name=config.name,
+        model_id=state_hash(state),
+        task=config.data.task,
+        backbone=config.model.backbone,
+        class_names=meaning["class_names"],
+        target_name="class" if meaning["class_names"] else str(config.data.target),
+        unit=config.data.unit,
+        preprocess=meaning["preprocess"],
+        target_scale=meaning["target_scale"],
+        weights_origin=meaning["weights_origin"],
+        data_hash=data_hash,
+        split_hash=split_hash,
+        licence=config.package.licence,
+        created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        version=__version__,
+    )
+    return Predictor(description, state)
+
+
+def _write(context: RunContext, prepared: PreparedData) -> list[Path]:
+    config, run = context.config, context.run
+    predictor = build_predictor(config, run, data_hash=prepared.data_hash, split_hash=prepared.split_hash)
+    cache = open_cache(context, prepared, predictor.preprocess)
+    rows = prepared.rows[prepared.rows[SPLIT] != Split.train.value].reset_index(drop=True)
+    answers = predict_table(
+        predictor,
+        cache.pixels,
+        cache.rows(rows[SHA256]),
+        batch_size=config.evaluate.batch_size,
+        progress=context.progress,
+    )
+    answer = LABEL if config.data.task is Task.classification else TARGET
+    known = rows[[SAMPLE_ID, PATH, GROUP_ID, SPLIT, answer, GREEN_PX]]
+    predictions = pd.concat([known, answers], axis=1).assign(**{MODEL_ID: predictor.description.model_id})
+    check_predictions(predictions, prepared.split)
+    with write_atomic(run.predictions) as temporary:
+        predictions.to_parquet(temporary, index=False)
+    report = evaluate_predictions(
+        predictions,
+        task=config.data.task,
+        class_names=predictor.description.class_names,
+        target_name=predictor.description.target_name,
+        unit=config.data.unit,
+        name=config.name,
+        data_hash=prepared.data_hash,
+        split_hash=prepared.split_hash,
+        train_rows=prepared.of(Split.train),
+        deciles=config.evaluate.deciles,
+        confusions=config.evaluate.confusions,
+    )
+    write_json(run.report, report.to_dict())
+    _write_page(context, prepared, predictions, report)
+    return [run.predictions, run.report, run.report_page, run.figures]
+
+
+def _write_page(
+    context: RunContext, prepared: PreparedData, predictions: pd.DataFrame, report: EvaluationReport
+) -> None:
+    config, run = context.config, context.run
+    history = pd.read_csv(run.history)
+    path_of = dict(zip(prepared.rows[SAMPLE_ID], prepared.rows[PATH], strict=True))
+    context.progress.start("Drawing the report", None)
+    figures = draw_figures(
+        report,
+        predictions=predictions,
+        history=history,
+        manifest=prepared.rows,
+        find_image=lambda sample_id: Path(path_of[sample_id]),
+    )
+    page = render_report(
+        report,
+        predictions=predictions,
+        history=history,
+        manifest=prepared.rows,
+        rejected=pd.read_csv(run.rejected),
+        figures=save_figures(figures, run.figures),
+        facts=_facts(config, run),
+    )
+    with write_atomic(run.report_page) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    context.progress.finish()
+
+
+def _facts(config: RunConfig, run: RunFolder) -> dict[str, str]:
+    meaning = read_json(run.model)
+    preprocess = Preprocess.from_dict(meaning["preprocess"])
+    augment = config.data.augment
+    facts = {
+        "backbone": f"{config.model.backbone}, {meaning['weights_origin']}",
+        "trained": f"{config.adapt.kind.value}, at most {meaning['planned_epochs']} epochs, seed {config.seed}",
+        "input": f"{preprocess.size_px} x {preprocess.size_px} px, {preprocess.resize.value}",
+        "augmentation": "none" if augment is AugmentPreset.none else augment.value,
+        "settings": " ".join(config.overrides),
+        "phytoscope": __version__,
+    }
+    if meaning["target_scale"] is not None:
+        facts["target learned as"] = f"{meaning['target_scale']['transform']}, standardised on the training rows"
+    return facts

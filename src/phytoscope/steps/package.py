@@ -1,0 +1,54 @@
+"""Row 9 of the data flow: from the report to a model package."""
+
+import dataclasses
+from pathlib import Path
+
+from phytoscope import __version__
+from phytoscope.predict.package import save_package, verify_package
+from phytoscope.schema.artifact import hash_content, hash_file
+from phytoscope.schema.table import PATH, Split
+from phytoscope.steps.context import RunContext, check_whole, plain_settings, read_report, take_step
+from phytoscope.steps.evaluate import build_predictor
+from phytoscope.steps.prepared import PreparedData, read_prepared
+from phytoscope.steps.train import check_trained
+from phytoscope.train.fit import BEST_NAME
+
+
+def run_package(context: RunContext) -> None:
+    """Packs the evaluated model, and lets the package prove itself.
+
+    Raises:
+        ArtifactError: The model is not trained or not evaluated with these settings.
+        PackageError: The package does not reproduce its golden answers.
+    """
+    prepared = read_prepared(context)
+    check_trained(context, prepared)
+    run = context.run
+    check_whole(run, "evaluate")
+    settings = plain_settings(context.config)
+    inputs = hash_content(
+        [hash_file(run.checkpoints / BEST_NAME), hash_file(run.report), settings["package"], __version__]
+    )
+    take_step(context, "package", inputs, lambda: _write(context, prepared))
+
+
+def _write(context: RunContext, prepared: PreparedData) -> list[Path]:
+    config, run = context.config, context.run
+    context.progress.start("Packaging the model", None)
+    report = read_report(run)
+    predictor = build_predictor(config, run, data_hash=prepared.data_hash, split_hash=prepared.split_hash)
+    test = report.splits.get(Split.test.value)
+    metrics = {f"test/{metric.name}": metric.value for metric in test.metrics} if test is not None else {}
+    predictor.description = dataclasses.replace(predictor.description, metrics=metrics)
+    rows = prepared.of(Split.test) if test is not None else prepared.of(Split.val)
+    step = max(1, len(rows) // config.package.golden)
+    golden = [Path(path) for path in rows[PATH].iloc[::step][: config.package.golden]]
+    remarks = save_package(predictor, golden, run.package, onnx=config.package.onnx, limitations=report.warnings)
+    difference = verify_package(run.package)
+    context.progress.finish()
+    for remark in remarks:
+        context.say(remark)
+    context.say(
+        f"package {predictor.description.model_id} reproduces its golden answers (largest difference {difference:.1g})"
+    )
+    return [run.package]

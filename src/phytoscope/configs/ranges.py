@@ -1,6 +1,7 @@
 """Settings that are numbers are checked against what is possible, all of them before anything starts."""
 
 import math
+import re
 from collections.abc import Callable
 from functools import reduce
 from typing import Any
@@ -52,6 +53,8 @@ def check_ranges(config: RunConfig) -> None:
         value = _get(config, key)
         if value is not None and not (math.isfinite(value) and fits(value)):
             faults.append(f"{key}={value} must be {allowed}")
+    if not re.fullmatch(r"[^/\\\0]*[^/\\\0.\s][^/\\\0]*", config.name):
+        faults.append(f"name={config.name!r} must be the name of a folder, without slashes")
     split = config.data.split
     total = split.val + split.calibration + split.test
     if total >= 1:

@@ -1,6 +1,7 @@
 """From source rows to the manifest: every image opened once, every fault collected, the rest can be learned from."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from phytoscope.schema.table import (
 )
 from phytoscope.transforms.decode import IMAGE_SUFFIXES, decode_image, read_bytes
 from phytoscope.transforms.stream import map_ordered
+
+_PIXELS_LOOKED_AT = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -126,10 +129,12 @@ def count_green_pixels(pixels: NDArray[np.uint8]) -> int:
     Args:
         pixels: Shape (H, W, 3), uint8, RGB, 0-255.
     """
-    red, green, blue = (pixels[..., channel].astype(np.int16) for channel in range(3))
+    # A large photograph is looked at in every second, third, ... row and column: the share of green is the same.
+    stride = max(1, math.isqrt(pixels.shape[0] * pixels.shape[1] // _PIXELS_LOOKED_AT))
+    red, green, blue = (pixels[::stride, ::stride, channel].astype(np.int16) for channel in range(3))
     excess = np.clip(2 * green - red - blue, 0, 255).astype(np.uint8)
     threshold, _ = cv2.threshold(excess, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    return int(np.count_nonzero(excess > threshold))
+    return round(np.count_nonzero(excess > threshold) * pixels[..., 0].size / excess.size)
 
 
 def _look_at_images(paths: pd.Series, config: DataConfig, progress: Progress) -> list[ImageFacts]:

@@ -307,3 +307,10 @@ def test_groups_are_those_of_the_folders():
 def test_choices_are_enums():
     """Code compares with members, not with text."""
     assert compose("data.resize='crop'").data.resize is ResizeMode.crop
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "a\\b"])
+def test_name_is_the_name_of_a_folder(name):
+    """A name that would leave the folder of the runs is refused."""
+    with pytest.raises(ConfigError, match="must be the name of a folder"):
+        compose_config(["data=folder", f"name={name}"])

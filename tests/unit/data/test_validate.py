@@ -276,3 +276,10 @@ def test_content_counts_and_not_the_name(tmp_path, suffix):
     (tmp_path / f"x{suffix}").write_bytes(encode(make_pixels()))
     source.rows.loc[0, ["sample_id", "path"]] = [f"x{suffix}", str(tmp_path / f"x{suffix}")]
     assert len(validate(source).manifest) == 1
+
+
+def test_green_pixels_of_a_large_photograph_are_counted_on_a_grid():
+    """A photograph of several megapixels gives the count of its green part within one percent."""
+    pixels = np.full((2400, 3000, 3), 90, dtype=np.uint8)
+    pixels[:1200, :1500, 1] = 200
+    assert count_green_pixels(pixels) == pytest.approx(1200 * 1500, rel=0.01)

@@ -1,6 +1,7 @@
 """The `phytoscope` command: arguments in, sentences and exit codes out. Heavy imports wait until they are needed."""
 
 import os
+import shlex
 import sys
 import time
 import traceback
@@ -23,6 +24,7 @@ from rich.progress import Progress as RichBar
 
 from phytoscope import __version__
 from phytoscope.errors import ConfigError, PhytoscopeError
+from phytoscope.schema.artifact import resolve_path
 
 if TYPE_CHECKING:
     from phytoscope.schema.config import RunConfig
@@ -109,13 +111,16 @@ def _absolute_paths(words: Sequence[str]) -> list[str]:
     result = []
     for word in words:
         key, _, value = word.partition("=")
-        path = Path(value.strip("'\"")).expanduser()
-        is_path = key in _PATH_KEYS or (key == "model.weights" and path.is_file())
-        result.append(f"{key}={path.absolute()}" if is_path and value not in ("", "null") else word)
+        if value in ("", "null") or key not in (*_PATH_KEYS, "model.weights"):
+            result.append(word)
+            continue
+        path = resolve_path(value.strip("'\""), key)
+        is_name = key == "model.weights" and (value in ("auto", "pypi", "random") or not path.is_file())
+        result.append(word if is_name else f"{key}={path}")
     return result
 
 
-def _compose(settings: Sequence[str] | None) -> "RunConfig":
+def _compose(settings: Sequence[str] | None, *, step: str | None = None) -> "RunConfig":
     import yaml
 
     from phytoscope.configs import compose_config
@@ -132,11 +137,14 @@ def _compose(settings: Sequence[str] | None) -> "RunConfig":
                 "another paths.run_dir, or move the file away and give all settings."
             )
             raise ConfigError(message) from error
+    elif saved is not None and step not in (None, "prepare"):
+        message = f"there is no run in {folder!r}: name the folder of a run, or start one with `phytoscope run`."
+        raise ConfigError(message)
     return compose_config(words)
 
 
 def _start(settings: Sequence[str] | None, *, fresh: bool = False, step: str | None = None) -> "RunFolder":
-    config = _compose(settings)
+    config = _compose(settings, step=step)
     # Importing torch takes seconds; wrong settings are answered before that.
     with err.status("Starting"):
         from phytoscope.steps import RunContext, choose_run_folder, run_all, run_step
@@ -186,7 +194,7 @@ def run(
 
     phytoscope run data=folder data.root=DIR model=resnet18
 
-    phytoscope run data=table data.table=FILE data.images=DIR data.target=COLUMN data.unit=g data.group_by=[plant_id]
+    phytoscope run data=table data.table=FILE data.images=DIR data.target=COLUMN data.unit=g data.group_by=plant_id
 
     phytoscope run data=farmbot_biomass data.root=DIR
 
@@ -195,7 +203,9 @@ def run(
     folder = _start(settings, fresh=fresh)
     _report_result(folder)
     out.print(f"Package: {escape(str(folder.package))}")
-    out.print(f"Next:    phytoscope predict {escape(str(folder.package))} IMAGE_OR_FOLDER --output answers.csv")
+    out.print(
+        f"Next:    phytoscope predict {escape(shlex.quote(str(folder.package)))} IMAGE_OR_FOLDER --output answers.csv"
+    )
 
 
 @app.command()
@@ -275,7 +285,7 @@ def demo(
     """Draw leaves with lesions and rosettes of known weight, and run both tasks on them: no data, no network."""
     from phytoscope.data.synthetic import draw_leaf_dataset, draw_rosette_dataset
 
-    folder = output.expanduser().absolute() / f"leaves{leaves}-plants{plants}-seed{seed}"
+    folder = resolve_path(str(output), "--output") / f"leaves{leaves}-plants{plants}-seed{seed}"
     drawn_leaves = _draw(
         folder / "leaves",
         lambda place, tick: draw_leaf_dataset(place, leaves_per_class=leaves, seed=seed, on_image=tick),
@@ -326,16 +336,18 @@ def settings() -> None:
     import dataclasses
 
     from phytoscope.configs import list_groups
-    from phytoscope.schema.config import SCHEMA_OF_GROUP
+    from phytoscope.schema.config import SCHEMA_OF_GROUP, RunConfig
 
     out.print("[bold]Presets[/] (group=preset)")
     for group, presets in list_groups().items():
         out.print(f"  {group:<11}{', '.join(presets)}")
-    out.print("\n[bold]Keys[/] (key=value)")
+    out.print("\n[bold]Keys[/] (key=value; a preset may set another default, None is chosen from the data)")
+    out.print(f"  {'name':<30}data and backbone\n  {'seed':<30}{RunConfig.seed}")
     for group, schema in SCHEMA_OF_GROUP.items():
         for entry in dataclasses.fields(schema):
             default = entry.default if entry.default_factory is dataclasses.MISSING else entry.default_factory()
-            out.print(escape(f"  {group}.{entry.name:<24}{default}"))
+            shown = "set by the preset" if default == "???" else default
+            out.print(escape(f"  {f'{group}.{entry.name}':<30}{shown}"))
 
 
 def _show_version(value: bool) -> None:

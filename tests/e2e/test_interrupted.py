@@ -145,7 +145,7 @@ def test_damaged_checkpoint_starts_training_over(whole, data, tmp_path, name, co
     run = interrupt(words, "Training", 12)
     (run.checkpoints / name).write_bytes(content)
     _, sentences = run_tiny(words, "train")
-    assert any("starts over" in line for line in sentences.said) or name == "../history.csv"
+    assert any("starts over" in line for line in sentences.said)
     pd.testing.assert_frame_equal(pd.read_csv(run.history), pd.read_csv(whole.history), rtol=1e-6)
 
 
@@ -244,9 +244,11 @@ def test_foreign_artefact_is_refused_by_the_next_step(copy, foreign, name, step)
     run, words = copy
     content = (foreign.root / name).read_bytes()
     (run.root / name).write_bytes(content + b" " if name.endswith("json") else content)
-    if name != "manifest.parquet":
-        with pytest.raises(ArtifactError, match="were changed or are missing"):
-            run_tiny(words, step)
+    if name == "manifest.parquet":
+        # Another seed leaves the manifest as it is; data with one photograph less do not.
+        pd.read_parquet(foreign.manifest).iloc[1:].to_parquet(run.manifest)
+    with pytest.raises(ArtifactError, match="were changed or are missing"):
+        run_tiny(words, step)
 
 
 def test_foreign_checkpoint_is_not_evaluated(whole, copy, foreign) -> None:

@@ -7,7 +7,7 @@ from functools import reduce
 from typing import Any
 
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import RunConfig
+from phytoscope.schema.config import DataKind, RunConfig
 
 _Rule = tuple[Callable[[float], bool], str]
 _POSITIVE: _Rule = (lambda value: value > 0, "above 0")
@@ -55,6 +55,7 @@ def check_ranges(config: RunConfig) -> None:
             faults.append(f"{key}={value} must be {allowed}")
     if not re.fullmatch(r"[^/\\\0]*[^/\\\0.\s][^/\\\0]*", config.name):
         faults.append(f"name={config.name!r} must be the name of a folder, without slashes")
+    faults += _list_unread(config)
     split = config.data.split
     total = split.val + split.calibration + split.test
     if total >= 1:
@@ -75,3 +76,45 @@ def check_ranges(config: RunConfig) -> None:
 
 def _get(config: RunConfig, key: str) -> Any:
     return reduce(getattr, key.split("."), config)
+
+
+_READ_BY_KIND = {
+    DataKind.folder: {"root", "group_pattern"},
+    DataKind.plantvillage: {"root", "group_pattern"},
+    DataKind.table: {"table", "images", "image_column", "target", "label", "group_by", "group_pattern"},
+    DataKind.farmbot_biomass: {
+        "root",
+        "table",
+        "images",
+        "image_column",
+        "target",
+        "label",
+        "group_by",
+        "group_pattern",
+    },
+}
+_INSTEAD = {
+    "group_by": "name the plant or leaf in the file names with data.group_pattern",
+    "target": "numbers come from a spreadsheet: data=table",
+    "label": "the folders are the classes",
+    "root": "name data.table and data.images",
+}
+
+
+def _list_unread(config: RunConfig) -> list[str]:
+    # A setting that does nothing is worse than an error: the user believes that plants are kept together.
+    data = config.data
+    read = _READ_BY_KIND[data.kind]
+    given = [
+        key
+        for key in ("root", "table", "images", "image_column", "target", "label", "group_by", "group_pattern")
+        if getattr(data, key) not in (None, [])
+    ]
+    faults = [
+        f"data.{key} is not read with data={data.kind.value}" + (f" ({_INSTEAD[key]})" if key in _INSTEAD else "")
+        for key in given
+        if key not in read
+    ]
+    if data.group_by and data.group_pattern is not None:
+        faults.append("data.group_by and data.group_pattern are both given; one of them names the plant")
+    return faults

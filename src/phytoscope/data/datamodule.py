@@ -28,9 +28,19 @@ class Samples:
     rows: NDArray[np.int64]
     target: NDArray[Any]
 
+    def __reduce__(self) -> Any:
+        """Sends a worker process the name of the mapped file instead of all its pixels."""
+        if isinstance(self.pixels, np.memmap) and self.pixels.filename is not None:
+            return _map_samples, (str(self.pixels.filename), self.rows, self.target)
+        return super().__reduce__()
+
     def __len__(self) -> int:
         """Number of samples."""
         return len(self.rows)
+
+
+def _map_samples(filename: str, rows: NDArray[np.int64], target: NDArray[Any]) -> Samples:
+    return Samples(np.load(filename, mmap_mode="r"), rows, target)
 
 
 class _BatchDataset(Dataset[tuple[Tensor, Tensor]]):

@@ -10,6 +10,8 @@ from phytoscope.schema.config import SplitConfig
 from phytoscope.schema.table import FOLD, GROUP_ID, LABEL, SAMPLE_ID, SHA256, SPLIT, SPLIT_COLUMNS, TARGET, Split, Task
 
 _FOLDS = 5
+NO_FOLD = -1
+"""Fold of the test images: they choose nothing."""
 _MOST_STRATA = 10
 _GROUPS_PER_STRATUM = 4
 _SHOWN = 10
@@ -28,7 +30,8 @@ def split_by_group(manifest: pd.DataFrame, task: Task, config: SplitConfig, seed
         seed: Seed of the order in which equal groups are dealt out; the same seed gives the same split everywhere.
 
     Returns:
-        Columns `sample_id`, `group_id` (of the joined group), `split`, `fold` (0-4, for cross-validation by group).
+        Columns `sample_id`, `group_id` (of the joined group), `split`, `fold` (0-4, for cross-validation by group
+        on all that is not test; -1 in test).
 
     Raises:
         SplitError: There are fewer groups than splits.
@@ -51,15 +54,17 @@ def split_by_group(manifest: pd.DataFrame, task: Task, config: SplitConfig, seed
     counts = _count_strata(manifest, groups, task)
     names = [str(name) for name in wanted]
     dealt = _deal(counts, np.array(list(wanted.values())), seed)
-    folds = _deal(counts, np.full(_FOLDS, 1 / _FOLDS), seed) if n_groups >= _FOLDS else dealt
     split_of = dict(zip(counts.index, [names[position] for position in dealt], strict=True))
-    fold_of = dict(zip(counts.index, folds, strict=True))
+    # Folds are for choosing between models, so the test groups have no part in them.
+    learned = counts[[split_of[name] != Split.test.value for name in counts.index]]
+    n_folds = min(_FOLDS, len(learned))
+    fold_of = dict(zip(learned.index, _deal(learned, np.full(n_folds, 1 / n_folds), seed), strict=True))
     table = pd.DataFrame(
         {
             SAMPLE_ID: manifest[SAMPLE_ID],
             GROUP_ID: groups,
             SPLIT: groups.map(split_of),
-            FOLD: groups.map(fold_of).astype("int64"),
+            FOLD: groups.map(fold_of).fillna(NO_FOLD).astype("int64"),
         }
     )
     check_split(manifest, table)
@@ -86,9 +91,9 @@ def check_split(manifest: pd.DataFrame, split: pd.DataFrame) -> None:
     joined = joined.merge(manifest[[SAMPLE_ID, GROUP_ID]].rename(columns={GROUP_ID: "declared"}), on=SAMPLE_ID)
     offenders = []
     for column, what in ((GROUP_ID, "group"), ("declared", "group"), (SHA256, "picture")):
-        splits = joined.groupby(column)[SPLIT].unique()
+        torn = joined[joined.groupby(column)[SPLIT].transform("nunique") > 1]
         offenders += [
-            f"{what} {name!r} in {' and '.join(sorted(found))}" for name, found in splits.items() if len(found) > 1
+            f"{what} {name!r} in {' and '.join(sorted(set(found)))}" for name, found in torn.groupby(column)[SPLIT]
         ]
     if offenders:
         offenders = sorted(set(offenders))
@@ -119,7 +124,8 @@ def join_groups(manifest: pd.DataFrame) -> pd.Series:
             name = parent[name]
         return name
 
-    for _, names in manifest.groupby(SHA256)[GROUP_ID]:
+    copies = manifest[manifest[SHA256].duplicated(keep=False)]
+    for _, names in copies.groupby(SHA256)[GROUP_ID]:
         roots = sorted({find(name) for name in names})
         for root in roots[1:]:
             parent[root] = roots[0]

@@ -134,7 +134,9 @@ def count_green_pixels(pixels: NDArray[np.uint8]) -> int:
     red, green, blue = (pixels[::stride, ::stride, channel].astype(np.int16) for channel in range(3))
     excess = np.clip(2 * green - red - blue, 0, 255).astype(np.uint8)
     threshold, _ = cv2.threshold(excess, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    return round(np.count_nonzero(excess > threshold) * pixels[..., 0].size / excess.size)
+    share = float(np.mean(excess > threshold))
+    height, width = pixels.shape[:2]
+    return int(share * height * width + 0.5)
 
 
 def _look_at_images(paths: pd.Series, config: DataConfig, progress: Progress) -> list[ImageFacts]:

@@ -1,7 +1,9 @@
 """Sentences a reader must see before believing the numbers."""
 
+import pandas as pd
+
 from phytoscope.schema.report import Baseline, MetricValue, SplitReport
-from phytoscope.schema.table import Split, Task
+from phytoscope.schema.table import GROUP_ID, SPLIT, Split, Task
 
 MIN_TEST_IMAGES = 30
 MIN_TEST_GROUPS = 5
@@ -9,12 +11,22 @@ MIN_CLASS_IMAGES = 5
 LARGE_GAP = 0.1
 """Difference between validation and test, in macro F1 or R2, that a reader should hear about."""
 _LISTED_CLASSES = 10
+# As an image that names no group is called in the manifest; a user's own "image/7" is a name.
+_UNGROUPED = r"image/[0-9a-f]{16}"
 
-METRIC_NAMES = {"macro_f1": "macro F1", "rmse": "RMSE", "r2": "R2"}
+METRIC_NAMES = {"macro_f1": "macro F1", "accuracy": "accuracy", "rmse": "RMSE", "r2": "R2"}
 BASELINE_NAMES = {
     "constant": "always giving the same answer",
     "green_pixels": "a straight line on the number of green pixels",
 }
+
+
+def deciding_metrics(metric: str) -> list[str]:
+    """What a model must be better in than a baseline: the main metric, and for classes the accuracy too.
+
+    Always giving one answer has a macro F1 close to zero, so that nearly any scatter of answers beats it by that alone.
+    """
+    return ["macro_f1", "accuracy"] if metric == "macro_f1" else [metric]
 
 
 def loses_to(part: SplitReport, metric: str, *, higher_is_better: bool) -> list[Baseline]:
@@ -28,7 +40,20 @@ def loses_to(part: SplitReport, metric: str, *, higher_is_better: bool) -> list[
     return lost
 
 
-def list_warnings(task: Task, splits: dict[str, SplitReport], metric: str, *, higher_is_better: bool) -> list[str]:
+def count_ungrouped(predictions: pd.DataFrame, split: Split) -> int:
+    """Counts the images of one split that name no plant or leaf, so that each is a group of its own.
+
+    Args:
+        predictions: One row per image with `group_id` and `split`.
+        split: Which images to count.
+    """
+    groups = predictions.loc[predictions[SPLIT] == str(split), GROUP_ID].astype(str)
+    return int(groups.str.fullmatch(_UNGROUPED).sum())
+
+
+def list_warnings(
+    task: Task, splits: dict[str, SplitReport], metric: str, *, higher_is_better: bool, ungrouped: int = 0
+) -> list[str]:
     """Words every reason for doubt that the numbers themselves give.
 
     Args:
@@ -36,11 +61,14 @@ def list_warnings(task: Task, splits: dict[str, SplitReport], metric: str, *, hi
         splits: Split name -> its numbers.
         metric: Name of the main metric.
         higher_is_better: Direction of the main metric.
+        ungrouped: Test images that name no plant or leaf.
     """
     test = splits.get(str(Split.test))
     if test is None:
         return ["There is no test split: nothing here says how the model does on plants it was not tuned on."]
-    found = _warn_of_size(test) + _warn_of_baselines(test, metric, higher_is_better)
+    found = (
+        _warn_of_size(test) + _warn_of_ungrouped(test, ungrouped) + _warn_of_baselines(test, metric, higher_is_better)
+    )
     if task == Task.classification:
         found += _warn_of_small_classes(test)
     return found + _warn_of_gap(splits, "macro_f1" if task == Task.classification else "r2")
@@ -61,14 +89,25 @@ def _warn_of_size(test: SplitReport) -> list[str]:
     return found
 
 
+def _warn_of_ungrouped(test: SplitReport, ungrouped: int) -> list[str]:
+    if ungrouped == 0:
+        return []
+    sentence = (
+        f"{ungrouped} of {test.n} test photographs {'names' if ungrouped == 1 else 'name'} no plant or leaf, so "
+        "photographs of one plant may stand on both sides, in training and in the test; name it with data.group_by or "
+        "data.group_pattern."
+    )
+    return [sentence]
+
+
 def _warn_of_baselines(test: SplitReport, metric: str, higher_is_better: bool) -> list[str]:
-    own = _get_metric(test.metrics, metric)
-    name = METRIC_NAMES[metric]
     return [
         f"The model is not better than {BASELINE_NAMES.get(baseline.name, baseline.name)}: "
-        f"{name} {_word(own)} against {_word(_get_metric(baseline.metrics, metric))} "
+        f"{METRIC_NAMES[name]} {_word(_get_metric(test.metrics, name))} against "
+        f"{_word(_get_metric(baseline.metrics, name))} "
         f"({'higher' if higher_is_better else 'lower'} is better). Do not use it as it is."
-        for baseline in loses_to(test, metric, higher_is_better=higher_is_better)
+        for name in deciding_metrics(metric)
+        for baseline in loses_to(test, name, higher_is_better=higher_is_better)
     ]
 
 

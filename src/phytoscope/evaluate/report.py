@@ -8,7 +8,7 @@ import pandas as pd
 
 from phytoscope.errors import ArtifactError, ConfigError
 from phytoscope.evaluate.baselines import fit_constant_class, fit_constant_value, fit_green_pixels
-from phytoscope.evaluate.caveats import list_warnings, loses_to
+from phytoscope.evaluate.caveats import count_ungrouped, deciding_metrics, list_warnings, loses_to
 from phytoscope.evaluate.checks import EVALUATED_SPLITS, check_table, check_train_rows
 from phytoscope.evaluate.classification import (
     compute_confusion_matrix,
@@ -104,8 +104,12 @@ def evaluate_predictions(  # noqa: PLR0913
         data_hash=data_hash,
         split_hash=split_hash,
         splits=splits,
-        beats_baseline=test is not None and not loses_to(test, metric, higher_is_better=higher),
-        warnings=list_warnings(task, splits, metric, higher_is_better=higher),
+        beats_baseline=None
+        if test is None
+        else not any(loses_to(test, name, higher_is_better=higher) for name in deciding_metrics(metric)),
+        warnings=list_warnings(
+            task, splits, metric, higher_is_better=higher, ungrouped=count_ungrouped(predictions, Split.test)
+        ),
     )
 
 

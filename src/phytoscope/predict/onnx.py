@@ -1,5 +1,6 @@
 """ONNX: the same network for other runtimes, refused when it does not give the same numbers."""
 
+import importlib
 import logging
 import warnings
 from pathlib import Path
@@ -7,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from phytoscope.errors import PackageError, require
+from phytoscope.errors import MissingDependencyError, PackageError, require
 from phytoscope.predict.predictor import Predictor
 
 INPUT_NAME, OUTPUT_NAME = "images", "outputs"
 _TOLERANCE = 1e-4
 _CHECKED_BATCHES = (1, 2, 7)
+# What the exporter raises for a network it cannot translate, and for versions of its packages that do not fit.
+_FAULTS = (RuntimeError, ImportError, AttributeError, TypeError, ValueError, KeyError)
 
 
 def export_onnx(predictor: Predictor, path: Path) -> float:
@@ -25,46 +28,77 @@ def export_onnx(predictor: Predictor, path: Path) -> float:
         path: File to write.
 
     Returns:
-        The largest difference to torch on batches of 1, 2 and 7 random images.
+        The largest difference to torch on batches of 1, 2 and 7 random images, as a share of the largest output where
+        that is above 1.
 
     Raises:
         MissingDependencyError: The export extra is not installed.
-        PackageError: The difference is larger than 1e-4.
+        PackageError: The network cannot be exported, or the difference is larger than 1e-4.
     """
-    require("onnx")
-    require("onnxscript")
-    runtime = require("onnxruntime")
-    size = predictor.preprocess.size_px
-    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)
-    # The exporter reports its optimiser passes as warnings and log records nobody can act on.
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        torch.onnx.export(
-            predictor.network.to(memory_format=torch.contiguous_format),
-            (example,),
-            str(path),
-            input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            external_data=False,
-            dynamo=True,
-            verbose=False,
+    faults: tuple[type[Exception], ...] = _FAULTS
+    try:
+        for module in ("onnx", "onnxscript", "onnxruntime"):
+            require(module)
+        faults += _runtime_faults()
+        _write(predictor, path)
+        worst = _compare(predictor, path)
+    except MissingDependencyError:
+        raise
+    except faults as error:
+        reason = (str(error).strip().splitlines() or [""])[0]
+        message = (
+            f"the network {predictor.description.backbone!r} cannot be written as ONNX ({type(error).__name__}: "
+            f"{reason}); set package.onnx=never, or install other versions of onnx, onnxscript and onnxruntime."
         )
-    predictor.network.to(memory_format=torch.channels_last)
-    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    rng = np.random.default_rng(0)
-    worst = 0.0
-    for count in _CHECKED_BATCHES:
-        images = rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)
-        with torch.inference_mode():
-            expected = predictor.network(torch.from_numpy(images)).numpy()
-        (found,) = session.run([OUTPUT_NAME], {INPUT_NAME: images})
-        worst = max(worst, float(np.abs(found - expected).max()))
-    if worst > _TOLERANCE:
+        raise PackageError(message) from error
+    # Worded so that a difference that is not a number is refused too.
+    if not worst <= _TOLERANCE:
         message = (
             f"the ONNX file differs from the network by {worst:.2g} (allowed {_TOLERANCE:g}); set package.onnx=never "
             "and report it."
         )
         raise PackageError(message)
     return worst
+
+
+def _runtime_faults() -> tuple[type[Exception], ...]:
+    # The runtime's own errors have no common base but Exception.
+    names = vars(importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state"))
+    return tuple(item for item in names.values() if isinstance(item, type) and issubclass(item, Exception))
+
+
+def _write(predictor: Predictor, path: Path) -> None:
+    size = predictor.preprocess.size_px
+    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)
+    try:
+        # The exporter reports its optimiser passes as warnings and log records nobody can act on.
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")
+            logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+            torch.onnx.export(
+                predictor.network.to(memory_format=torch.contiguous_format),
+                (example,),
+                str(path),
+                input_names=[INPUT_NAME],
+                output_names=[OUTPUT_NAME],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                external_data=False,
+                dynamo=True,
+                verbose=False,
+            )
+    finally:
+        predictor.network.to(memory_format=torch.channels_last)
+
+
+def _compare(predictor: Predictor, path: Path) -> float:
+    size = predictor.preprocess.size_px
+    session = require("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    differences = []
+    for count in _CHECKED_BATCHES:
+        images = rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)
+        with torch.inference_mode():
+            expected = predictor.network(torch.from_numpy(images)).numpy()
+        (found,) = session.run([OUTPUT_NAME], {INPUT_NAME: images})
+        differences.append(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
+    return float(np.max(differences))

@@ -1,8 +1,8 @@
 """The model package: one folder that holds all that inference needs, and can prove itself."""
 
+import dataclasses
 import hashlib
-import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,14 @@ import safetensors
 import safetensors.torch
 import torch
 
-from phytoscope.errors import ArtifactError, MissingDependencyError, PackageError
+from phytoscope.errors import ArtifactError, ImageReadError, MissingDependencyError, PackageError
 from phytoscope.predict.card import write_card
 from phytoscope.predict.onnx import export_onnx
 from phytoscope.predict.predictor import Predictor
-from phytoscope.schema.artifact import hash_file, read_json, write_folder_atomic, write_json
+from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_folder_atomic, write_json
 from phytoscope.schema.config import OnnxExport
 from phytoscope.schema.package import PACKAGE_FORMAT, ModelDescription
+from phytoscope.transforms.decode import read_bytes
 
 DESCRIPTION_NAME = "package.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -28,12 +29,14 @@ _GOLDEN_FOLDER = "golden"
 _NEEDED = (WEIGHTS_NAME, GOLDEN_NAME)
 # Another processor rounds differently; a wrong class name, scale or weight is off by far more.
 GOLDEN_TOLERANCE = 1e-3
+# A received package must not switch off the guard against images that fill the memory.
+_MOST_MEGAPIXELS = 1000.0
 
 
 def save_package(
     predictor: Predictor, golden: Sequence[Path], folder: Path, *, onnx: OnnxExport, limitations: Sequence[str]
 ) -> list[str]:
-    """Writes a package, atomically; an older one in the same place is replaced.
+    """Writes a package, atomically; once it has reproduced its golden answers, an older one in its place is replaced.
 
     Args:
         predictor: The model.
@@ -46,8 +49,10 @@ def save_package(
         Remarks for the user, for example that no ONNX file was written and why.
 
     Raises:
+        ArtifactError: A golden image cannot be read any more.
         MissingDependencyError: `onnx` is `always` and the export extra is not installed.
-        PackageError: The ONNX file does not reproduce the network.
+        PackageError: The package does not reproduce its golden answers, or `onnx` is `always` and the network cannot be
+            exported.
         StorageError: The place cannot be written.
     """
     remarks: list[str] = []
@@ -55,17 +60,13 @@ def save_package(
         state = {name: value.contiguous() for name, value in predictor.network.state_dict().items()}
         safetensors.torch.save_file(state, temporary / WEIGHTS_NAME)
         _write_golden(predictor, golden, temporary)
-        if onnx is not OnnxExport.never:
-            try:
-                export_onnx(predictor, temporary / ONNX_NAME)
-            except MissingDependencyError as error:
-                if onnx is OnnxExport.always:
-                    raise
-                remarks.append(f"no ONNX file: {error}")
+        remarks += _write_onnx(predictor, temporary / ONNX_NAME, onnx)
         write_card(temporary / CARD_NAME, predictor.description, limitations)
         parts = {path.relative_to(temporary).as_posix(): hash_file(path) for path in _files(temporary)}
-        content = {"format": PACKAGE_FORMAT, "model": predictor.description.to_dict(), "sha256": parts}
+        model = predictor.description.to_dict()
+        content = {"format": PACKAGE_FORMAT, "model": model, "model_sha256": hash_content(model), "sha256": parts}
         write_json(temporary / DESCRIPTION_NAME, content)
+        _refuse(_replay(load_package(temporary), temporary, parts), folder)
     return remarks
 
 
@@ -73,27 +74,25 @@ def load_package(folder: Path) -> Predictor:
     """Loads a package and checks every part against its hash.
 
     Raises:
-        PackageError: It is not a package, of an unknown format, or a part is missing or damaged.
+        PackageError: It is not a package, of an unknown format, a part is missing or damaged, or it names a file
+            outside of its folder.
     """
     content = _read_description(folder)
-    parts: dict[str, str] = content["sha256"]
-    for name, expected in {**dict.fromkeys(_NEEDED, ""), **parts}.items():
-        part = folder / name
-        if not part.is_file():
-            message = f"the package {str(folder)!r} is not complete: {name!r} is missing; copy it again."
-            raise PackageError(message)
-        if hash_file(part) != expected:
-            message = f"the package {str(folder)!r} is damaged: {name!r} is not what it was; copy it again."
-            raise PackageError(message)
+    _check_parts(folder, content["sha256"])
     description = ModelDescription.from_dict(content["model"])
     try:
-        return Predictor(description, safetensors.torch.load_file(folder / WEIGHTS_NAME))
+        predictor = Predictor(_limit(description), safetensors.torch.load_file(folder / WEIGHTS_NAME))
     except (RuntimeError, safetensors.SafetensorError) as error:
         message = f"the weights of {str(folder)!r} do not fit {description.backbone!r}: {str(error).splitlines()[0]}"
         raise PackageError(message) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         message = f"{DESCRIPTION_NAME} of the package {str(folder)!r} cannot be used ({error}): copy the package again."
         raise PackageError(message) from error
+    # Class names in another order would answer wrongly without any other sign.
+    if content.get("model_sha256") != hash_content(content["model"]):
+        message = f"{DESCRIPTION_NAME} of the package {str(folder)!r} is not what it was: copy the package again."
+        raise PackageError(message)
+    return predictor
 
 
 def verify_package(folder: Path) -> float:
@@ -106,21 +105,83 @@ def verify_package(folder: Path) -> float:
     Raises:
         PackageError: It cannot be loaded, or an answer differs by more than the tolerance.
     """
-    predictor = load_package(folder)
-    rows: list[dict[str, Any]] = read_json(folder / GOLDEN_NAME)
-    worst = 0.0
-    for row in rows:
-        answer = predictor.predict_pixels(predictor.prepare(folder / row["image"])[None])[0]
-        kept = np.array(row["answer"])
-        scale = max(1.0, float(np.abs(kept).max()))
-        worst = max(worst, float(np.abs(answer - kept).max()) / scale)
-    if worst > GOLDEN_TOLERANCE:
+    difference = _replay(load_package(folder), folder, _read_description(folder)["sha256"])
+    _refuse(difference, folder)
+    return difference
+
+
+def _refuse(difference: float, folder: Path) -> None:
+    # Worded so that a difference that is not a number is refused too.
+    if not difference <= GOLDEN_TOLERANCE:
         message = (
-            f"the package {str(folder)!r} does not reproduce its golden answers (difference {worst:.2g}, allowed "
+            f"the package {str(folder)!r} does not reproduce its golden answers (difference {difference:.2g}, allowed "
             f"{GOLDEN_TOLERANCE:g}): do not use it here; check the versions of torch and timm."
         )
         raise PackageError(message)
-    return worst
+
+
+def _replay(predictor: Predictor, folder: Path, names: Collection[str]) -> float:
+    differences = [0.0]
+    try:
+        rows = read_json(folder / GOLDEN_NAME)
+        if not isinstance(rows, list) or not rows:
+            message = "it is not a list of images with answers"
+            raise ValueError(message)
+        for name, kept in [(row["image"], np.array(row["answer"], dtype=np.float64)) for row in rows]:
+            if name not in names:
+                message = f"the image {name!r} is not among the parts of the package"
+                raise ValueError(message)
+            if kept.shape != (predictor.description.outputs,):
+                message = f"an answer has shape {kept.shape}, expected {(predictor.description.outputs,)}"
+                raise ValueError(message)
+            answer = predictor.predict_pixels(predictor.prepare(folder / name)[None])[0]
+            differences.append(np.abs(answer - kept).max() / max(1.0, float(np.abs(kept).max())))
+    except (ArtifactError, RecursionError, KeyError, TypeError, ValueError, OverflowError) as error:
+        message = f"{GOLDEN_NAME} of the package {str(folder)!r} cannot be used ({error}): copy the package again."
+        raise PackageError(message) from error
+    return float(np.max(differences))
+
+
+def _check_parts(folder: Path, parts: dict[str, str]) -> None:
+    for name in parts:
+        if not _is_inside(folder, name):
+            message = (
+                f"the package {str(folder)!r} names the file {name!r}, which is not a plain path inside its folder: "
+                "do not use it; get the package from a source you trust."
+            )
+            raise PackageError(message)
+    for name, expected in {**dict.fromkeys(_NEEDED, ""), **parts}.items():
+        part = folder / name
+        if not part.is_file():
+            message = f"the package {str(folder)!r} is not complete: {name!r} is missing; copy it again."
+            raise PackageError(message)
+        try:
+            found = hash_file(part)
+        except OSError as error:
+            message = f"the package {str(folder)!r}: {name!r} cannot be read ({error.strerror or error})."
+            raise PackageError(message) from error
+        if found != expected:
+            message = f"the package {str(folder)!r} is damaged: {name!r} is not what it was; copy it again."
+            raise PackageError(message)
+
+
+def _is_inside(folder: Path, name: str) -> bool:
+    # A colon is a drive or a stream on Windows; both slashes start an absolute path there.
+    if not name or name.startswith("/") or any(mark in name for mark in ("..", "\\", ":")):
+        return False
+    try:
+        return (folder / name).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):
+        # Links that lead in a circle, or a name that no file can have.
+        return False
+
+
+def _limit(description: ModelDescription) -> ModelDescription:
+    allowed = description.preprocess.get("max_megapixels", 0.0)
+    # Worded so that a limit that is not a number, which would let everything pass, is replaced too.
+    if allowed <= _MOST_MEGAPIXELS:
+        return description
+    return dataclasses.replace(description, preprocess={**description.preprocess, "max_megapixels": _MOST_MEGAPIXELS})
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
@@ -150,10 +211,29 @@ def _write_golden(predictor: Predictor, golden: Sequence[Path], folder: Path) ->
     rows = []
     for number, path in enumerate(golden):
         name = f"{_GOLDEN_FOLDER}/{number}{path.suffix.lower()}"
-        shutil.copyfile(path, folder / name)
-        answer = predictor.predict_pixels(predictor.prepare(folder / name)[None])[0]
+        try:
+            content = read_bytes(path)
+            pixels = predictor.prepare(content, str(path))
+        except ImageReadError as error:
+            message = f"the image {str(path)!r} is not what it was ({error.reason}): run prepare again."
+            raise ArtifactError(message) from error
+        (folder / name).write_bytes(content)
+        answer = predictor.predict_pixels(pixels[None])[0]
         rows.append({"image": name, "answer": answer.tolist()})
     write_json(folder / GOLDEN_NAME, rows)
+
+
+def _write_onnx(predictor: Predictor, path: Path, onnx: OnnxExport) -> list[str]:
+    if onnx is OnnxExport.never:
+        return []
+    try:
+        export_onnx(predictor, path)
+    except (MissingDependencyError, PackageError) as error:
+        if onnx is OnnxExport.always:
+            raise
+        path.unlink(missing_ok=True)
+        return [f"no ONNX file: {error}"]
+    return []
 
 
 def _files(folder: Path) -> list[Path]:

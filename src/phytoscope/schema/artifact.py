@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from phytoscope.errors import ArtifactError, PhytoscopeError, storage_error
+from phytoscope.errors import ArtifactError, ConfigError, PhytoscopeError, storage_error
 
 _CHUNK_BYTES = 1 << 20
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.(?P<kind>tmp|old)(?:\.\w+)?")
@@ -36,7 +36,8 @@ def write_atomic(path: Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        with temporary.open("rb") as stream:
+        # Windows flushes only what is open for writing.
+        with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
@@ -155,6 +156,23 @@ def read_json(path: Path) -> Any:
     except ValueError as error:
         message = f"{str(path)!r} is damaged ({error}): remove it and run the step that writes it again."
         raise ArtifactError(message) from error
+
+
+def resolve_path(value: str, key: str) -> Path:
+    """Makes a path of the settings absolute.
+
+    Args:
+        value: What the user wrote.
+        key: The setting it was written for, for the error.
+
+    Raises:
+        ConfigError: It names a home directory that does not exist.
+    """
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError as error:
+        message = f"{key}: {value!r} names a home directory that does not exist: write the whole path."
+        raise ConfigError(message) from error
 
 
 def hash_file(path: Path) -> str:

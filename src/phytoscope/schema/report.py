@@ -127,7 +127,8 @@ class EvaluationReport:
         data_hash: Content hash of the manifest.
         split_hash: Content hash of the split.
         splits: Split name -> its numbers; `test` is the one to quote.
-        beats_baseline: Whether the model is better than every baseline on the test split by the main metric.
+        beats_baseline: Whether the model is better than every baseline on the test split by the main metric; None
+            where there is no test split, so that nothing was compared.
         warnings: Sentences a reader must see before believing the numbers (small test split, loses to a baseline, ...).
         format: Version of this structure.
     """
@@ -141,7 +142,7 @@ class EvaluationReport:
     data_hash: str
     split_hash: str
     splits: dict[str, SplitReport]
-    beats_baseline: bool
+    beats_baseline: bool | None
     warnings: list[str] = field(default_factory=list)
     format: int = REPORT_FORMAT
 

@@ -12,11 +12,13 @@ from typing import Any
 import yaml
 
 from phytoscope.errors import ArtifactError
-from phytoscope.schema.artifact import read_json, write_atomic
+from phytoscope.schema.artifact import read_json, resolve_path, write_atomic
 from phytoscope.schema.config import RunConfig
 from phytoscope.schema.progress import Progress, SilentProgress
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.schema.run_folder import RunFolder
+
+Begin = Callable[[], None]
 
 
 def _ignore(message: str) -> None:
@@ -49,13 +51,16 @@ def choose_run_folder(config: RunConfig, *, fresh: bool = False) -> RunFolder:
 
     Returns:
         The folder; it need not exist yet.
+
+    Raises:
+        ConfigError: A path names a home directory that does not exist.
     """
     if config.paths.run_dir is not None:
-        return RunFolder(Path(config.paths.run_dir).expanduser().absolute())
-    runs = Path(config.paths.runs_dir).expanduser().absolute()
+        return RunFolder(resolve_path(config.paths.run_dir, "paths.run_dir"))
+    runs = resolve_path(config.paths.runs_dir, "paths.runs_dir")
     wanted = plain_settings(config)
     for candidate in sorted(runs.glob(f"*-{glob.escape(config.name)}*/config.yaml"), reverse=True) if not fresh else []:
-        if _read_settings(candidate) == wanted:
+        if read_settings(candidate) == wanted:
             return RunFolder(candidate.parent)
     stamp = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     place = runs / f"{stamp}-{config.name}"
@@ -66,7 +71,8 @@ def choose_run_folder(config: RunConfig, *, fresh: bool = False) -> RunFolder:
     return RunFolder(place)
 
 
-def _read_settings(path: Path) -> Any:
+def read_settings(path: Path) -> Any:
+    """Reads a `config.yaml`; None when it cannot be read."""
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
@@ -74,26 +80,30 @@ def _read_settings(path: Path) -> Any:
         return None
 
 
-def take_step(context: RunContext, step: str, inputs: str, work: Callable[[], list[Path]]) -> None:
+def take_step(context: RunContext, step: str, inputs: str, work: Callable[[Begin], list[Path]]) -> None:
     """Does a step unless it was done with the same inputs, and records that it is done.
 
     Args:
         context: Settings and folder.
         step: Name of the step.
         inputs: Hash of all it depends on.
-        work: Does the step and returns what it wrote.
+        work: Does the step and returns what it wrote. It receives a function to call when all that can fail before
+            anything is written has gone well; from then on the step and all later ones count as not done.
 
     Raises:
-        PhytoscopeError: Whatever the step raises; then it counts as not done.
+        PhytoscopeError: Whatever the step raises.
     """
     run = context.run
     if run.is_done(step, inputs):
         context.say(f"{step}: reused, nothing it depends on has changed")
         return
     started = time.monotonic()
-    run.mark_undone(step)
-    _write_config(context)
-    outputs = work()
+
+    def begin() -> None:
+        run.mark_undone(step)
+        _write_config(context)
+
+    outputs = work(begin)
     run.mark_done(step, inputs, outputs, seconds=time.monotonic() - started)
     context.say(f"{step}: done in {time.monotonic() - started:.0f} s")
 

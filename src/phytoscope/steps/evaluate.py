@@ -28,7 +28,7 @@ from phytoscope.schema.table import (
     Split,
     Task,
 )
-from phytoscope.steps.context import RunContext, plain_settings, take_step
+from phytoscope.steps.context import Begin, RunContext, plain_settings, take_step
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
 from phytoscope.steps.train import check_trained
 from phytoscope.train.fit import BEST_NAME, load_network_state
@@ -58,7 +58,7 @@ def run_evaluate(context: RunContext) -> None:
             __version__,
         ]
     )
-    take_step(context, "evaluate", inputs, lambda: _write(context, prepared))
+    take_step(context, "evaluate", inputs, lambda begin: _write(context, prepared, begin))
 
 
 def build_predictor(config: RunConfig, run: RunFolder, *, data_hash: str, split_hash: str) -> Predictor:
@@ -96,7 +96,8 @@ def build_predictor(config: RunConfig, run: RunFolder, *, data_hash: str, split_
     return Predictor(description, state)
 
 
-def _write(context: RunContext, prepared: PreparedData) -> list[Path]:
+def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Path]:
+    begin()
     config, run = context.config, context.run
     predictor = build_predictor(config, run, data_hash=prepared.data_hash, split_hash=prepared.split_hash)
     cache = open_cache(context, prepared, predictor.preprocess)

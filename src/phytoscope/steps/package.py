@@ -7,7 +7,7 @@ from phytoscope import __version__
 from phytoscope.predict.package import save_package, verify_package
 from phytoscope.schema.artifact import hash_content, hash_file
 from phytoscope.schema.table import PATH, Split
-from phytoscope.steps.context import RunContext, check_whole, plain_settings, read_report, take_step
+from phytoscope.steps.context import Begin, RunContext, check_whole, plain_settings, read_report, take_step
 from phytoscope.steps.evaluate import build_predictor
 from phytoscope.steps.prepared import PreparedData, read_prepared
 from phytoscope.steps.train import check_trained
@@ -29,10 +29,11 @@ def run_package(context: RunContext) -> None:
     inputs = hash_content(
         [hash_file(run.checkpoints / BEST_NAME), hash_file(run.report), settings["package"], __version__]
     )
-    take_step(context, "package", inputs, lambda: _write(context, prepared))
+    take_step(context, "package", inputs, lambda begin: _write(context, prepared, begin))
 
 
-def _write(context: RunContext, prepared: PreparedData) -> list[Path]:
+def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Path]:
+    begin()
     config, run = context.config, context.run
     context.progress.start("Packaging the model", None)
     report = read_report(run)

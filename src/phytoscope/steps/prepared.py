@@ -1,12 +1,12 @@
 """What the later steps read of the first one: manifest and split joined, and their pixels."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from phytoscope.data.cache import PixelCache, open_pixel_cache
 from phytoscope.data.split import hash_manifest, hash_split
+from phytoscope.schema.artifact import resolve_path
 from phytoscope.schema.table import GROUP_ID, SAMPLE_ID, SPLIT, Split
 from phytoscope.steps.context import RunContext, check_whole
 from phytoscope.transforms.preprocess import Preprocess
@@ -48,8 +48,7 @@ def open_cache(context: RunContext, prepared: PreparedData, preprocess: Preproce
         StorageError: The cache cannot be written.
     """
     paths = context.config.paths
-    folder = Path(paths.cache_dir) if paths.cache_dir is not None else Path(paths.runs_dir) / "cache"
+    cache_dir = paths.cache_dir if paths.cache_dir is not None else f"{paths.runs_dir}/cache"
+    folder = resolve_path(cache_dir, "paths.cache_dir")
     workers = context.config.data.workers
-    return open_pixel_cache(
-        prepared.rows, preprocess, folder.expanduser().absolute(), workers=workers, progress=context.progress
-    )
+    return open_pixel_cache(prepared.rows, preprocess, folder, workers=workers, progress=context.progress)

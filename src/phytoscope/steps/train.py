@@ -9,16 +9,17 @@ import lightning
 import numpy as np
 import pandas as pd
 
+from phytoscope import __version__
 from phytoscope.data.cache import PixelCache
 from phytoscope.data.datamodule import PlantDataModule, Samples
 from phytoscope.errors import ArtifactError, storage_error
 from phytoscope.models.network import build_network, read_backbone_input
 from phytoscope.models.target import TargetScale, fit_target_scale
-from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_json
+from phytoscope.schema.artifact import hash_content, hash_file, read_json, resolve_path, write_json
 from phytoscope.schema.config import ClassWeighting, RunConfig
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import HEIGHT_PX, LABEL, SHA256, TARGET, WIDTH_PX, Split, Task
-from phytoscope.steps.context import RunContext, check_whole, plain_settings, take_step
+from phytoscope.steps.context import Begin, RunContext, check_whole, plain_settings, take_step
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
 from phytoscope.train.fit import LAST_NAME, can_continue, choose_num_workers, fit_task
 from phytoscope.train.plan import plan_training
@@ -40,19 +41,23 @@ def run_train(context: RunContext) -> None:
     prepared = read_prepared(context)
     inputs, run = hash_training_inputs(context.config, prepared), context.run
     # A finished training that is no longer as it was must not be taken for an interrupted one and continued.
-    if run.record("train").exists() and not run.is_done("train", inputs):
-        _clear_training(run)
-    take_step(context, "train", inputs, lambda: _write(context, prepared))
+    start_over = run.record("train").exists() and not run.is_done("train", inputs)
+    take_step(context, "train", inputs, lambda begin: _write(context, prepared, begin, start_over=start_over))
 
 
 def hash_training_inputs(config: RunConfig, prepared: PreparedData) -> str:
-    """Hash of everything the trained weights depend on."""
+    """Hash of everything the trained weights depend on.
+
+    Raises:
+        ConfigError: The path of the weights names a home directory that does not exist.
+    """
     settings = plain_settings(config)
     data = {key: settings["data"][key] for key in ("resize", "augment", "target_min", "max_megapixels")}
     trainer = {key: value for key, value in settings["trainer"].items() if key not in _NOT_LEARNED_FROM}
-    weights = Path(config.model.weights)
+    weights = resolve_path(config.model.weights, "model.weights")
     return hash_content(
         {
+            "version": __version__,
             "split": [prepared.data_hash, prepared.split_hash],
             "settings": [data, trainer, settings["model"], settings["adapt"], settings["task"], config.seed],
             "weights": hash_file(weights) if weights.is_file() else "",
@@ -75,9 +80,8 @@ def check_trained(context: RunContext, prepared: PreparedData) -> None:
     check_whole(context.run, "train")
 
 
-def _write(context: RunContext, prepared: PreparedData) -> list[Path]:
+def _write(context: RunContext, prepared: PreparedData, begin: Begin, *, start_over: bool) -> list[Path]:
     config, run = context.config, context.run
-    _clear_other_training(context, hash_training_inputs(config, prepared))
     preprocess = _fit_preprocess(config, prepared.of(Split.train))
     cache = open_cache(context, prepared, preprocess)
     train = prepared.of(Split.train)
@@ -92,6 +96,9 @@ def _write(context: RunContext, prepared: PreparedData) -> list[Path]:
     network, origin = build_network(config.model, len(class_names) if class_names else 1)
     data = _build_datamodule(config, prepared, cache, class_names, scale, preprocess)
     trainer, adapt = plan_training(config.trainer, config.adapt, len(data.train_sampler))
+    # Weights that cannot be had or a full disk have shown themselves by now: only here may an older training go.
+    begin()
+    _clear_other_training(context, hash_training_inputs(config, prepared), start_over=start_over)
     meaning = {
         "class_names": class_names,
         "target_scale": None if scale is None else scale.to_dict(),
@@ -115,13 +122,13 @@ def _write(context: RunContext, prepared: PreparedData) -> list[Path]:
     return [run.checkpoints, run.history]
 
 
-def _clear_other_training(context: RunContext, inputs: str) -> None:
+def _clear_other_training(context: RunContext, inputs: str, *, start_over: bool) -> None:
     run = context.run
     try:
         known = read_json(run.training_inputs) if run.training_inputs.exists() else None
     except ArtifactError:
         known = None
-    if known == inputs:
+    if known == inputs and not start_over:
         begun = (run.checkpoints / LAST_NAME).exists()
         if not begun or can_continue(run.checkpoints, run.history):
             return

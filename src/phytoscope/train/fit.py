@@ -2,7 +2,6 @@
 
 import io
 import logging
-import os
 import signal
 import warnings
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import lightning
 import pandas as pd
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
@@ -21,6 +21,7 @@ from phytoscope.schema.artifact import write_atomic
 from phytoscope.schema.config import TrainerConfig
 from phytoscope.schema.progress import Progress
 from phytoscope.train.tasks import PlantTask
+from phytoscope.transforms.stream import count_cores
 
 BEST_NAME = "best.ckpt"
 LAST_NAME = "last.ckpt"
@@ -56,7 +57,8 @@ def fit_task(
         The checkpoint of the best epoch.
 
     Raises:
-        ConfigError: The settings leave the number of epochs or the patience open; see `plan_training`.
+        ConfigError: The settings leave the number of epochs or the patience open (see `plan_training`), or name a
+            device or number format that is not there.
         TrainingError: The loss is not finite, or no epoch was completed.
         StorageError: A checkpoint or the history cannot be written.
         KeyboardInterrupt: The user interrupted; everything up to the last whole epoch is kept.
@@ -87,20 +89,7 @@ def fit_task(
             save_on_train_epoch_end=True,
         ),
     ]
-    trainer = lightning.Trainer(
-        max_epochs=config.max_epochs,
-        accelerator=config.accelerator,
-        devices=1,
-        precision=config.precision,  # type: ignore[arg-type]
-        gradient_clip_val=config.gradient_clip,
-        callbacks=callbacks,
-        plugins=[_AtomicCheckpointIO()],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        default_root_dir=folder,
-    )
+    trainer = _build_trainer(config, callbacks, folder)
     last = folder / LAST_NAME
     interrupt_handler = signal.getsignal(signal.SIGINT)
     try:
@@ -128,6 +117,28 @@ def fit_task(
     return best
 
 
+def _build_trainer(config: TrainerConfig, callbacks: list[Callback], folder: Path) -> lightning.Trainer:
+    try:
+        return lightning.Trainer(
+            max_epochs=config.max_epochs,
+            accelerator=config.accelerator,
+            devices=1,
+            precision=config.precision,  # type: ignore[arg-type]
+            gradient_clip_val=config.gradient_clip,
+            callbacks=callbacks,
+            plugins=[_AtomicCheckpointIO()],
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            default_root_dir=folder,
+        )
+    except (ValueError, MisconfigurationException) as error:
+        reason = str(error).splitlines()[0]
+        message = f"trainer.accelerator={config.accelerator}, trainer.precision={config.precision}: {reason}"
+        raise ConfigError(message) from error
+
+
 def choose_num_workers(config: TrainerConfig, n_batches: int) -> int:
     """Number of processes that prepare batches: what the settings say, else one for each spare core.
 
@@ -137,7 +148,7 @@ def choose_num_workers(config: TrainerConfig, n_batches: int) -> int:
     """
     if config.num_workers is not None:
         return config.num_workers
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = count_cores()
     few = 4
     return 0 if n_batches <= few else min(4, max(1, cores - 1))
 

@@ -27,6 +27,8 @@ SPLIT_WORDS = {
     str(Split.calibration): "calibration",
     str(Split.test): "test",
 }
+SMOOTHED = "val/smoothed"
+"""Column of the history whose smallest value names the epoch that was kept: a mean over the last five epochs."""
 _METRIC_WORDS = {"macro_f1": "macro F1", "rmse": "RMSE", "mae": "MAE", "r2": "R²", "accuracy": "accuracy"}
 
 
@@ -108,11 +110,11 @@ def plot_target_distribution(manifest: pd.DataFrame, *, target_name: str, unit: 
 
 @paper_style()
 def plot_history(history: pd.DataFrame, *, metric: str, higher_is_better: bool) -> Figure:
-    """Draws loss and main metric by epoch; a dashed line marks the best validation epoch, the one that was kept.
+    """Draws loss and main metric by epoch; a dashed line marks the epoch that was kept.
 
     Args:
         history: `history.csv`: `epoch` (from 0; drawn from 1, as people count), `train/loss`, `val/loss`,
-            `val/<metric>` and more; gaps are allowed.
+            `val/<metric>`, `val/smoothed` and more; gaps are allowed.
         metric: Name of the main metric without split and unit; without such a column only the loss is drawn.
         higher_is_better: Direction of the metric.
 
@@ -135,14 +137,13 @@ def plot_history(history: pd.DataFrame, *, metric: str, higher_is_better: bool) 
         name, _, unit = column[4:].removeprefix(metric).partition("_")
         shown = _METRIC_WORDS.get(metric, metric) + name
         panels[1].set_title("Validation " + figure_text(shown) + (f" ({figure_text(unit)})" if unit else ""))
-        known = history.loc[history[column].notna()]
-        if not known.empty:
-            scores = known[column].to_numpy(dtype=np.float64)
-            row = int(scores.argmax() if higher_is_better else scores.argmin())
-            epoch = float(known["epoch"].to_numpy(dtype=np.float64)[row]) + 1
-            for ax in panels:
-                ax.axvline(epoch, color=GREY, linestyle=(0, (4, 3)), linewidth=0.9, zorder=0)
-            panels[1].plot(epoch, scores[row], marker="o", color=GREEN, markersize=6, zorder=5)
+    row = find_kept_row(history, metric, higher_is_better=higher_is_better)
+    if row is not None:
+        epoch = float(history["epoch"].iloc[row]) + 1
+        for ax in panels:
+            ax.axvline(epoch, color=GREY, linestyle=(0, (4, 3)), linewidth=0.9, zorder=0)
+        if column is not None:
+            panels[1].plot(epoch, history[column].iloc[row], marker="o", color=GREEN, markersize=6, zorder=5)
     handles, labels = panels[0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=2)
     return fig
@@ -154,6 +155,25 @@ def find_metric_column(history: pd.DataFrame, metric: str) -> str | None:
         name for name in map(str, history.columns) if name in {f"val/{metric}"} or name.startswith(f"val/{metric}_")
     ]
     return names[0] if names else None
+
+
+def find_kept_row(history: pd.DataFrame, metric: str, *, higher_is_better: bool) -> int | None:
+    """The row of the epoch whose weights were kept: the first with the smallest `val/smoothed`.
+
+    Args:
+        history: `history.csv`; one without `val/smoothed` is judged by the best single epoch.
+        metric: Name of the main metric without split and unit.
+        higher_is_better: Direction of the metric; `val/smoothed` is always better when lower.
+
+    Returns:
+        Position of the row, from 0; None when there is no such column or no number in it.
+    """
+    has_smoothed = SMOOTHED in history.columns
+    column = SMOOTHED if has_smoothed else find_metric_column(history, metric)
+    if column is None or not history[column].notna().any():
+        return None
+    values = history[column].to_numpy(dtype=np.float64)
+    return int(np.nanargmax(values) if higher_is_better and not has_smoothed else np.nanargmin(values))
 
 
 def _draw_curves(ax: Axes, history: pd.DataFrame, curves: dict[str, tuple[str, str]]) -> None:

@@ -16,7 +16,7 @@ from phytoscope.errors import ArtifactError
 from phytoscope.evaluate.report import main_metric
 from phytoscope.schema.report import EvaluationReport, MetricValue, SplitReport
 from phytoscope.schema.table import GROUP_ID, LABEL, SPLIT, TARGET, Task
-from phytoscope.visualize.data import SPLIT_WORDS, find_metric_column
+from phytoscope.visualize.data import SMOOTHED, SPLIT_WORDS, find_kept_row, find_metric_column
 from phytoscope.visualize.figures import add_splits, shown_split
 from phytoscope.visualize.text import (
     clean_text,
@@ -27,7 +27,15 @@ from phytoscope.visualize.text import (
     prettify_classes,
 )
 from phytoscope.visualize.verdict import word_judgement, word_verdict, word_weakest
-from phytoscope.visualize.words import BASELINES, FIGURES, METRICS, FigureWords, format_metric, title_metric
+from phytoscope.visualize.words import (
+    BASELINES,
+    CHOOSING,
+    FIGURES,
+    METRICS,
+    FigureWords,
+    format_metric,
+    title_metric,
+)
 
 REJECTED_ROWS_SHOWN = 20
 _MAX_WIDTH_PX = 2000
@@ -86,6 +94,7 @@ def render_report(
         "is_classification": report.task == Task.classification,
         "verdict": word_verdict(report, split),
         "judgement": word_judgement(report),
+        "badge": {True: "good", False: "bad", None: "open"}[report.beats_baseline],
         "weakest": word_weakest(part),
         "tiles": _make_tiles(report, part),
         "comparison": _compare_models(part),
@@ -242,20 +251,23 @@ def _describe_training(report: EvaluationReport, history: pd.DataFrame) -> str |
         return None
     metric, higher = main_metric(report.task)
     n_epochs = format_count(int(history["epoch"].nunique()), "epoch")
-    column = find_metric_column(history, metric)
-    known = history if column is None else history.loc[history[column].notna()]
-    if column is None or known.empty:
+    row = find_kept_row(history, metric, higher_is_better=higher)
+    if row is None:
         return f"The model was trained for {n_epochs}."
-    values = known[column].to_numpy(dtype=float)
-    row = int(values.argmax() if higher else values.argmin())
     # The history counts from 0, people from 1.
-    epoch = int(known["epoch"].iloc[row]) + 1
+    epoch = int(history["epoch"].iloc[row]) + 1
+    text = f"The model was trained for {n_epochs}; epoch {epoch} was kept, "
+    if SMOOTHED in history.columns:
+        text += f"the one with the lowest mean {CHOOSING[report.task]} over the last five epochs, "
+    else:
+        text += "the best "
+    text += "on the validation images"
+    column = find_metric_column(history, metric)
+    if column is None or pd.isna(history[column].iloc[row]):
+        return f"{text}."
     unit = "" if report.task == Task.classification else report.unit
-    value = format_metric(MetricValue(metric, float(values[row]), unit, higher))
-    return (
-        f"The model was trained for {n_epochs}; epoch {epoch} was kept, the best on the validation images "
-        f"({title_metric(metric)} {value})."
-    )
+    value = format_metric(MetricValue(metric, float(history[column].iloc[row]), unit, higher))
+    return f"{text} ({title_metric(metric)} of this epoch: {value})."
 
 
 def _describe_rejected(rejected: pd.DataFrame) -> dict[str, Any]:

@@ -53,7 +53,9 @@ def _word_regression(report: EvaluationReport, part: SplitReport) -> str:
 
 
 def word_judgement(report: EvaluationReport) -> str:
-    """A few words on whether the model is worth using at all."""
+    """A few words on whether the model is worth using at all, or that nobody can tell yet."""
+    if report.beats_baseline is None:
+        return "Not tested on images it never saw"
     if report.beats_baseline:
         return "Better than every simple baseline"
     return "Not better than a simple baseline"

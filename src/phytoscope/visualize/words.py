@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from phytoscope.schema.report import MetricValue
+from phytoscope.schema.table import Task
 from phytoscope.visualize.text import format_number, format_percent, format_quantity
 
 
@@ -32,6 +33,9 @@ METRICS: Final = {
 }
 
 BASELINES: Final = {"constant": "Always the same answer", "green_pixels": "Green pixels alone"}
+
+CHOOSING: Final = {Task.classification: "log loss", Task.regression: "RMSE"}
+"""What chooses the epoch that is kept, as a mean over several epochs."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,9 @@ FIGURES: Final = {
         "Training history",
         "Curves of the loss and of the validation metric by epoch.",
         "Both losses should fall and level out. A validation loss that rises again while the training loss falls means "
-        "that the model learns the photographs by heart. The dashed line marks the epoch that was kept.",
+        "that the model learns the photographs by heart. The dashed line marks the epoch that was kept: the one with "
+        "the lowest mean over the last five epochs (of the log loss for classes, of the RMSE for quantities), because "
+        "a single epoch can look good by luck.",
         "training",
     ),
 }

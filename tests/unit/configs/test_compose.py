@@ -75,7 +75,9 @@ def compose(*words):
 def test_text_arrives_as_it_was_written(first):
     """No quoting is asked of the user; what was saved composes again to the same."""
     given_texts = dict(zip(TEXT_KEYS, ODD_PATHS[first : first + len(TEXT_KEYS)], strict=False))
-    config = compose(*[f"data.{key}={text}" for key, text in given_texts.items()])
+    # The one layout that reads every text, with nothing that a pattern would contradict.
+    texts = [f"data.{key}={text}" for key, text in given_texts.items()]
+    config = compose_config(["data=farmbot_biomass", "data.group_by=[]", *texts])
     unquoted = {'"quoted"': "quoted", "'a'": "a"}
     assert {key: getattr(config.data, key) for key in given_texts} == {
         key: unquoted.get(text, text) for key, text in given_texts.items()
@@ -110,7 +112,7 @@ def test_any_text_arrives_as_it_was_written(text):
 )
 def test_lists_of_columns_are_understood(word, columns):
     """With and without brackets; names that look like numbers stay names."""
-    config = compose(word)
+    config = compose_config(["data=table", word])
     assert config.data.group_by == columns
     assert compose_config(config.overrides) == config
 
@@ -314,3 +316,18 @@ def test_name_is_the_name_of_a_folder(name):
     """A name that would leave the folder of the runs is refused."""
     with pytest.raises(ConfigError, match="must be the name of a folder"):
         compose_config(["data=folder", f"name={name}"])
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (["data=folder", "data.group_by=[plant]"], "data.group_by is not read with data=folder .*data.group_pattern"),
+        (["data=plantvillage", "data.target=w"], "data.target is not read with data=plantvillage"),
+        (["data=table", "data.root=x"], "data.root is not read with data=table .*data.images"),
+        (["data=table", "data.group_by=[a]", "data.group_pattern=(b)"], "both given"),
+    ],
+)
+def test_setting_that_would_do_nothing_is_refused(words, match):
+    """Nobody believes that plants are kept together when they are not."""
+    with pytest.raises(ConfigError, match=match):
+        compose_config(words)

@@ -1,18 +1,22 @@
 """The report says aloud what makes its own numbers doubtful, and is silent where nothing does."""
 
+import pandas as pd
 import pytest
 
-from phytoscope.evaluate.caveats import list_warnings, loses_to
+from factories.tables import make_source
+from phytoscope.data.validate import validate_source
+from phytoscope.evaluate.caveats import count_ungrouped, list_warnings, loses_to
+from phytoscope.schema.config import DataConfig, DataKind
+from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.report import Baseline, ClassRow, MetricValue, SplitReport
-from phytoscope.schema.table import Task
+from phytoscope.schema.table import Split, Task
 
 
-def make_part(f1=0.9, baseline=0.2, n=100, n_groups=20, supports=(50, 50)):
-    metric = [MetricValue("macro_f1", f1, "", True)]
+def make_part(f1=0.9, baseline=0.2, accuracy=0.9, n=100, n_groups=20, supports=(50, 50)):
+    metric = [MetricValue("macro_f1", f1, "", True), MetricValue("accuracy", accuracy, "", True)]
+    chance = [MetricValue("macro_f1", baseline, "", True), MetricValue("accuracy", 0.2, "", True)]
     classes = [ClassRow(f"class{i}", n, None, None, None) for i, n in enumerate(supports)]
-    return SplitReport(
-        n, n_groups, metric, [Baseline("constant", "", [MetricValue("macro_f1", baseline, "", True)])], classes
-    )
+    return SplitReport(n, n_groups, metric, [Baseline("constant", "", chance)], classes)
 
 
 def warn(**splits):
@@ -31,6 +35,7 @@ def test_sound_numbers_give_no_warning():
         ({"n_groups": 4}, "Few test groups (leaves, plants): 4"),
         ({"f1": 0.2}, "not better than always giving the same answer: macro F1 0.2 against 0.2"),
         ({"f1": None}, "macro F1 undefined against 0.2"),
+        ({"accuracy": 0.2}, "not better than always giving the same answer: accuracy 0.2 against 0.2"),
         ({"supports": (4, 50, 0)}, "2 of 3 classes: class0 (4), class2 (0)"),
         ({"f1": 0.7}, "Validation and test disagree: macro F1 0.90 against 0.70"),
     ],
@@ -51,6 +56,31 @@ def test_missing_test_split_is_the_only_thing_to_say():
     """Without a test split nothing else matters."""
     (sentence,) = warn(val=make_part())
     assert "no test split" in sentence
+
+
+def test_groups_named_by_the_user_are_groups():
+    """A plant may well be called `image/7`; only names made from an image's content stand for none."""
+    names = ["image/0123456789abcdef", "image/7", "image/0123456789abcdef/leaf", "plant", 4]
+    table = pd.DataFrame({"group_id": names, "split": "test"})
+    assert count_ungrouped(table, Split.test) == 1
+    assert count_ungrouped(table, Split.val) == 0
+
+
+def test_manifest_and_evaluation_agree_on_what_names_no_group(tmp_path):
+    """An image without a group gets a name in the manifest that is recognised here."""
+    source = make_source(tmp_path, [1.0, 2.0, 3.0])
+    source.rows["group_id"] = ["plant", None, None]
+    validated = validate_source(source, DataConfig(DataKind.table, workers=1), SilentProgress())
+    assert count_ungrouped(validated.manifest.assign(split="test"), Split.test) == 2
+
+
+@pytest.mark.parametrize(("ungrouped", "start"), [(1, "1 of 100 test photographs names"), (100, "100 of 100 test")])
+def test_missing_groups_have_their_sentence(ungrouped, start):
+    """The sentence counts the photographs and names the settings that help."""
+    parts = {"test": make_part()}
+    (sentence,) = list_warnings(Task.classification, parts, "macro_f1", higher_is_better=True, ungrouped=ungrouped)
+    assert sentence.startswith(start)
+    assert sentence.endswith("name it with data.group_by or data.group_pattern.")
 
 
 def test_a_draw_counts_as_lost():

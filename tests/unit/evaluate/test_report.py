@@ -71,7 +71,7 @@ def test_green_pixels_can_beat_the_model():
     """A noisy model loses to the line, and the report says so with numbers."""
     predictions, train_rows, _ = make_regression(noise=2.0)
     report = evaluate_weights(predictions, train_rows)
-    assert not report.beats_baseline
+    assert report.beats_baseline is False
     assert any("straight line on the number of green pixels: RMSE" in sentence for sentence in report.warnings)
 
 
@@ -104,12 +104,25 @@ def test_a_single_test_row_is_reported_with_doubts():
     assert any("Few test images: 1" in sentence for sentence in report.warnings)
 
 
-def test_without_a_test_split_nothing_is_beaten():
-    """A model is not called better on images that chose it."""
+def test_without_a_test_split_nothing_is_compared():
+    """A model is called neither better nor worse on images that chose it, and JSON keeps that apart from worse."""
     predictions, train_rows, _ = make_regression()
     report = evaluate_weights(predictions[predictions["split"] == "val"], train_rows)
-    assert not report.beats_baseline
+    assert report.beats_baseline is None
     assert any("no test split" in sentence for sentence in report.warnings)
+    assert EvaluationReport.from_dict(json.loads(json.dumps(report.to_dict()))).beats_baseline is None
+
+
+@pytest.mark.parametrize("n", [1, 10, 40])
+def test_test_images_without_a_group_are_counted(n):
+    """Some or all: only test images whose group was made up from their content count."""
+    predictions, train_rows, _ = make_regression()
+    rows = predictions.index[predictions["split"] == "test"][:n]
+    predictions.loc[predictions["split"] == "val", "group_id"] = "image/0123456789abcdef"
+    assert not any("no plant or leaf" in text for text in evaluate_weights(predictions, train_rows).warnings)
+    predictions.loc[rows, "group_id"] = [f"image/{number:016x}" for number in rows]
+    (found,) = [text for text in evaluate_weights(predictions, train_rows).warnings if "no plant or leaf" in text]
+    assert found.startswith(f"{n} of 40 test photographs name")
 
 
 def test_limits_of_zero_are_values():

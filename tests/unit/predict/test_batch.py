@@ -1,5 +1,6 @@
 """Many image files in, one table out."""
 
+import errno
 import itertools
 import json
 import os
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError, StorageError
-from phytoscope.predict.batch import list_images, predict_files
+from phytoscope.predict.batch import count_skipped, list_images, predict_files
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import Task
 
@@ -87,6 +88,72 @@ class TestListImages:
         list(itertools.islice(images, 5000))
         assert tracemalloc.get_traced_memory()[1] < 3_000_000
         tracemalloc.stop()
+
+    @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".txt"])
+    @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "cp1252", "utf-8"])
+    def test_encodings(self, tmp_path, suffix, encoding) -> None:
+        """Lists as Excel, PowerShell and older Windows programs write them."""
+        header = "" if suffix == ".txt" else "path\r\n"
+        (tmp_path / f"list{suffix}").write_bytes(f"{header}blätter/größe.png\r\nb.png\r\n".encode(encoding))
+        expected = [tmp_path / "blätter" / "größe.png", tmp_path / "b.png"]
+        assert list(list_images([tmp_path / f"list{suffix}"])) == expected
+
+    @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+    @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+    @pytest.mark.parametrize("quote", ["", '"'])
+    def test_named_separator(self, tmp_path, suffix, separator, quote) -> None:
+        """A first line `sep=;` is no header, and is obeyed."""
+        text = f"{quote}sep={separator}{quote}\r\nplant{separator}path\r\n1{separator}a.png\r\n"
+        (tmp_path / f"list{suffix}").write_bytes(text.encode())
+        assert names([tmp_path / f"list{suffix}"]) == ["a.png"]
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows knows no such names")
+    def test_listed_name_that_is_not_utf8(self, photo, tmp_path) -> None:
+        """A file whose name is just these bytes goes before what the bytes would mean on Windows."""
+        os.rename(photo("a.png"), os.fsencode(tmp_path) + b"/bl\xe4tt.png")  # noqa: PTH104 (the name is bytes)
+        (tmp_path / "list.txt").write_bytes(b"bl\xe4tt.png\nbl\xe4tter.png\n")
+        assert names([tmp_path / "list.txt"]) == [os.fsdecode(b"bl\xe4tt.png"), "blätter.png"]
+
+    def test_damaged_encoding_is_refused(self, tmp_path) -> None:
+        """A list that ends within a letter."""
+        (tmp_path / "list.csv").write_bytes("path\na.png".encode("utf-16")[:-1])
+        with pytest.raises(DataValidationError, match=r"list\.csv' cannot be read as a table .*UTF-8"):
+            list(list_images([tmp_path / "list.csv"]))
+
+    @pytest.mark.parametrize("name", ["list.xlsx", "list.XLS", "list.parquet", "list.ods"])
+    def test_table_that_is_no_text(self, tmp_path, name) -> None:
+        """A workbook is not taken for a broken image."""
+        (tmp_path / name).write_bytes(b"PK")
+        with pytest.raises(DataValidationError, match="save the list as CSV"):
+            list(list_images([tmp_path / name]))
+
+    def test_closed_folder_is_not_passed_over(self, photo, tmp_path, monkeypatch) -> None:
+        """A sub-folder without permission is named after the images of its folder."""
+        for name in ("photos/a/1.png", "photos/b/2.png", "photos/c/3.png"):
+            photo(name)
+        close(monkeypatch, tmp_path / "photos" / "b")
+        assert names([tmp_path / "photos"]) == ["1.png", "3.png", "b"]
+
+    def test_skipped_files_are_counted(self, photo, tmp_path) -> None:
+        """By extension, most frequent first, hidden files and images left out."""
+        photo("a.png")
+        (tmp_path / "deep").mkdir()
+        for name in ("README", "1.HEIC", "deep/2.heic", "deep/3.cr2", "deep/4.heic", "deep/5.CR2", ".DS_Store"):
+            (tmp_path / name).touch()
+        found = count_skipped([tmp_path, tmp_path / "a.png"])
+        assert list(found.items()) == [(".heic", 3), (".cr2", 2), ("", 1)]
+
+
+def close(monkeypatch, folder: Path) -> None:
+    """Makes a folder one that may not be opened, also for an administrator."""
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path) == folder:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
 
 
 class TestPredictFiles:
@@ -210,6 +277,30 @@ class TestPredictFiles:
         """An empty folder is named, with the extensions that are known."""
         with pytest.raises(DataNotFoundError, match=r"no image found in .*known extensions: \.bmp"):
             predict(predictor, [tmp_path], tmp_path / "a.csv")
+
+    def test_only_files_of_other_kinds(self, classifier, tmp_path) -> None:
+        """What was found instead is named."""
+        for name in ("1.heic", "2.HEIC", "notes.txt"):
+            (tmp_path / name).touch()
+        match = r"found only \.heic files \(2\), \.txt files \(1\); known extensions"
+        with pytest.raises(DataNotFoundError, match=match):
+            predict(classifier, [tmp_path], tmp_path / "a.csv")
+
+    def test_closed_folder_is_a_row(self, classifier, photo, tmp_path, monkeypatch) -> None:
+        """Images that nobody could look for are an error in the table."""
+        photo("photos/a.png")
+        photo("photos/b/2.png")
+        close(monkeypatch, tmp_path / "photos" / "b")
+        table = predict(classifier, [tmp_path / "photos"], tmp_path / "a.csv")
+        assert [Path(path).name for path in table["path"]] == ["a.png", "b"]
+        assert table["error"].notna().tolist() == [False, True]
+
+    def test_closed_source(self, classifier, photo, tmp_path, monkeypatch) -> None:
+        """A folder that was named and cannot be opened is an error at once."""
+        photo("photos/a.png")
+        close(monkeypatch, tmp_path / "photos")
+        with pytest.raises(DataNotFoundError, match=r"photos' cannot be opened \(Permission denied\)"):
+            predict(classifier, [tmp_path / "photos"], tmp_path / "a.csv")
 
     @pytest.mark.parametrize("name", ["a.xlsx", "a", "a.csv.gz"])
     def test_unknown_output(self, predictor, photo, tmp_path, name) -> None:

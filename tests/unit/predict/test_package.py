@@ -9,9 +9,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from phytoscope.errors import MissingDependencyError, PackageError
+from phytoscope.errors import ArtifactError, MissingDependencyError, PackageError
+from phytoscope.predict.onnx import export_onnx
 from phytoscope.predict.package import (
     DESCRIPTION_NAME,
+    GOLDEN_NAME,
     ONNX_NAME,
     WEIGHTS_NAME,
     load_package,
@@ -19,8 +21,9 @@ from phytoscope.predict.package import (
     state_hash,
     verify_package,
 )
-from phytoscope.schema.artifact import hash_file, read_json
+from phytoscope.schema.artifact import hash_content, hash_file, read_json
 from phytoscope.schema.config import OnnxExport
+from phytoscope.schema.table import Task
 
 
 @pytest.fixture
@@ -32,10 +35,21 @@ def package(predictor, photo, tmp_path) -> Path:
 
 
 def change(package: Path, edit) -> None:
-    """Edits the description."""
+    """Edits the description, and makes its hash fit as somebody who means harm would."""
     content = read_json(package / DESCRIPTION_NAME)
     edit(content)
+    if "model" in content:
+        content["model_sha256"] = hash_content(content["model"])
     (package / DESCRIPTION_NAME).write_text(json.dumps(content))
+
+
+def test_changed_description_is_refused(package) -> None:
+    """A description that was damaged on the way would answer wrongly without any other sign."""
+    content = read_json(package / DESCRIPTION_NAME)
+    content["model"]["licence"] = "changed"
+    (package / DESCRIPTION_NAME).write_text(json.dumps(content))
+    with pytest.raises(PackageError, match=r"package\.json .* is not what it was"):
+        load_package(package)
 
 
 def test_loaded_package_answers_as_before(predictor, package, photo) -> None:
@@ -156,6 +170,89 @@ def test_folder_is_no_package(package, tmp_path, name) -> None:
     assert ("Did you mean" in str(caught.value)) == (name == "run")
 
 
+@pytest.mark.parametrize(
+    "name", ["/etc/hostname", "../other.txt", "golden/../../x", "C:/x", "a\\b", "golden/0.png:x", "", "link", "\ud800"]
+)
+@pytest.mark.parametrize("predictor", [Task.classification], indirect=True)
+def test_part_outside_of_the_folder(package, tmp_path, name) -> None:
+    """A received package cannot make this machine read other files."""
+    if name == "link":
+        (tmp_path / "secret.txt").write_text("mine")
+        try:
+            (package / "link").symlink_to(tmp_path / "secret.txt")
+        except OSError:
+            pytest.skip("links are not allowed here")
+    change(package, lambda content: content["sha256"].update({name: "0" * 64}))
+    with pytest.raises(PackageError, match="is not a plain path inside its folder"):
+        load_package(package)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda rows: {"rows": rows},
+        lambda _: [],
+        lambda _: 3,
+        lambda _: ["golden/0.png"],
+        lambda _: [{"image": "golden/0.png"}],
+        lambda _: [{"answer": [1.0]}],
+        lambda rows: [{**rows[0], "answer": [*rows[0]["answer"], 0.0]}],
+        lambda rows: [{**rows[0], "answer": 0.5}],
+        lambda rows: [{**rows[0], "answer": ["much"]}],
+        lambda rows: [{**rows[0], "image": "../one.png"}],
+        lambda rows: [{**rows[0], "image": ["golden/0.png"]}],
+        lambda rows: [{**rows[0], "image": "model.safetensors"}],
+    ],
+)
+@pytest.mark.parametrize("predictor", [Task.classification], indirect=True)
+def test_golden_answers_cannot_be_used(package, edit) -> None:
+    """Golden answers of another shape, or of images that are not part of the package, are an error about it."""
+    content = json.dumps(edit(read_json(package / GOLDEN_NAME)))
+    (package / GOLDEN_NAME).write_text(content)
+    change(package, lambda parts: parts["sha256"].update({GOLDEN_NAME: hash_file(package / GOLDEN_NAME)}))
+    with pytest.raises(PackageError, match=r"golden\.json of the package .* cannot be used"):
+        verify_package(package)
+
+
+def test_golden_answer_that_is_no_number(package) -> None:
+    """A difference that is not a number is no agreement."""
+    rows = read_json(package / GOLDEN_NAME)
+    rows[0]["answer"] = [float("nan")] * len(rows[0]["answer"])
+    (package / GOLDEN_NAME).write_text(json.dumps(rows))
+    change(package, lambda parts: parts["sha256"].update({GOLDEN_NAME: hash_file(package / GOLDEN_NAME)}))
+    with pytest.raises(PackageError, match="does not reproduce its golden answers"):
+        verify_package(package)
+
+
+@pytest.mark.parametrize(("asked", "allowed"), [(50, 50), (1000, 1000), (1e9, 1000), (float("nan"), 1000)])
+def test_limit_of_image_size_is_bounded(package, asked, allowed) -> None:
+    """A received package cannot switch off the guard against huge images."""
+    change(package, lambda content: content["model"]["preprocess"].update(max_megapixels=asked))
+    assert load_package(package).preprocess.max_megapixels == allowed
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no image"])
+def test_golden_image_is_gone(predictor, package, photo, content) -> None:
+    """A golden image that cannot be read any more is named as such, and the older package stays."""
+    path = photo("one.png")
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"one\.png' is not what it was .*run prepare again"):
+        save_package(predictor, [path], package, onnx=OnnxExport.never, limitations=[])
+    verify_package(package)
+
+
+def test_failing_package_replaces_none(predictor, package, photo, monkeypatch) -> None:
+    """A package that does not reproduce its answers leaves the older one in its place."""
+    finish = predictor.finish
+    monkeypatch.setattr(predictor, "finish", lambda outputs: 2 * finish(outputs) + 1)
+    with pytest.raises(PackageError, match=r"package' does not reproduce its golden answers"):
+        save_package(predictor, [photo("one.png")], package, onnx=OnnxExport.never, limitations=[])
+    assert verify_package(package) == 0
+    assert not list(package.parent.glob(".package*"))
+
+
 class TestOnnx:
     """The network for other runtimes."""
 
@@ -189,6 +286,44 @@ class TestOnnx:
         with pytest.raises(MissingDependencyError, match=r"phytoscope\[export\]"):
             save_package(classifier, [photo("a.png")], tmp_path / "package", onnx=OnnxExport.always, limitations=[])
         assert not (tmp_path / "package").exists()
+
+    @pytest.mark.parametrize("error", [torch.onnx.OnnxExporterError, NotImplementedError, AttributeError, None])
+    @pytest.mark.parametrize("onnx", [OnnxExport.auto, OnnxExport.always])
+    def test_network_that_cannot_be_exported(self, classifier, photo, tmp_path, monkeypatch, error, onnx) -> None:
+        """`auto` goes on without the file, `always` is an error, and the network is laid out as before."""
+        pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+
+        def fail(_network: object, _example: object, path: str, **_: object) -> None:
+            Path(path).write_bytes(b"half")
+            if error is not None:
+                message = "no such operator"
+                raise error(message)
+
+        monkeypatch.setattr(torch.onnx, "export", fail)
+        golden, place = [photo("a.png")], tmp_path / "package"
+        if onnx is OnnxExport.always:
+            with pytest.raises(PackageError, match=r"'test_resnet' cannot be written as ONNX .*package\.onnx=never"):
+                save_package(classifier, golden, place, onnx=onnx, limitations=[])
+            assert not place.exists()
+        else:
+            (remark,) = save_package(classifier, golden, place, onnx=onnx, limitations=[])
+            assert "no ONNX file: the network 'test_resnet' cannot be written" in remark
+            assert not (place / ONNX_NAME).exists()
+            verify_package(place)
+        weights = [value for value in classifier.network.state_dict().values() if value.ndim == 4]
+        assert all(value.is_contiguous(memory_format=torch.channels_last) for value in weights)
+
+    def test_difference_is_a_share_and_a_number(self, classifier, tmp_path, monkeypatch) -> None:
+        """Large outputs may differ by more, because rounding does; outputs that are no numbers are refused."""
+        pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+        with torch.no_grad():
+            classifier.network.head.weight *= 1e5
+        assert export_onnx(classifier, tmp_path / ONNX_NAME) < 1e-4
+        monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: None)
+        with torch.no_grad():
+            classifier.network.head.bias.fill_(float("nan"))
+        with pytest.raises(PackageError, match="differs from the network by nan"):
+            export_onnx(classifier, tmp_path / ONNX_NAME)
 
 
 def test_state_hash_depends_on_every_number(classifier) -> None:

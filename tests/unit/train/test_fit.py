@@ -287,7 +287,7 @@ def test_number_of_workers(given, batches, expected) -> None:
 
 def test_workers_leave_a_core_free(monkeypatch) -> None:
     """One process for each spare core, at most four."""
-    from phytoscope.train import fit as module
+    from phytoscope.transforms import stream as module
 
     for cores, expected in ((1, 1), (2, 1), (4, 3), (64, 4)):
         monkeypatch.setattr(module.os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))

@@ -6,7 +6,14 @@ import pytest
 
 from factories.predictions import make_history
 from phytoscope.errors import DataValidationError
-from phytoscope.visualize.data import find_metric_column, plot_class_counts, plot_history, plot_target_distribution
+from phytoscope.visualize.data import (
+    SMOOTHED,
+    find_kept_row,
+    find_metric_column,
+    plot_class_counts,
+    plot_history,
+    plot_target_distribution,
+)
 
 
 def test_class_counts_tell_images_from_groups(diseases):
@@ -39,6 +46,32 @@ def test_history_marks_the_best_epoch(metric, higher, best):
     loss, score = plot_history(make_history(metric), metric=metric, higher_is_better=higher).axes
     assert [line.get_xdata()[0] for line in loss.lines if line.get_linestyle() != "-"] == [best]
     assert score.get_title(loc="left").startswith("Validation")
+
+
+@pytest.mark.parametrize(("metric", "higher", "single"), [("macro_f1", True, 11), ("rmse", False, 0)])
+def test_history_marks_the_epoch_that_was_kept(metric, higher, single):
+    """The lowest smoothed value counts, not the best single epoch, and the point lies on the curve."""
+    history = make_history(metric)
+    assert find_kept_row(history, metric, higher_is_better=higher) == single
+    history["val/smoothed"] = np.abs(history["epoch"] - 6.0)
+    assert find_kept_row(history, metric, higher_is_better=higher) == 6
+    loss, score = plot_history(history, metric=metric, higher_is_better=higher).axes
+    assert [line.get_xdata()[0] for line in loss.lines if line.get_linestyle() != "-"] == [7]
+    assert score.lines[-1].get_xydata().tolist() == [[7, history[f"val/{metric}"][6]]]
+
+
+def test_kept_epoch_is_the_first_of_equals_and_no_gap():
+    """Training keeps the earlier of two equal epochs; an epoch without a value cannot be kept."""
+    history = pd.DataFrame({"epoch": range(5), "val/smoothed": [np.nan, 2.0, 1.0, 1.0, np.nan]})
+    assert find_kept_row(history, "rmse", higher_is_better=False) == 2
+    assert find_kept_row(history.assign(**{"val/smoothed": np.nan}), "rmse", higher_is_better=False) is None
+
+
+def test_training_and_figures_name_the_column_alike():
+    """A column that training renames is noticed here."""
+    from phytoscope.train.tasks import SMOOTHED as LOGGED
+
+    assert LOGGED == SMOOTHED
 
 
 def test_history_takes_units_and_gaps():

@@ -143,6 +143,14 @@ def test_warnings_stand_on_top(diseases):
     assert "Read this before" not in render(diseases, report=dataclasses.replace(report, warnings=[]))
 
 
+@pytest.mark.parametrize(("beats", "badge"), [(True, "good"), (False, "bad"), (None, "open")])
+def test_badge_has_a_colour_for_each_judgement(diseases, beats, badge):
+    """A model that was not tested has a colour of its own, and the style knows it."""
+    page = render(diseases, report=dataclasses.replace(diseases.report, beats_baseline=beats))
+    assert f'<span class="badge {badge}">' in page
+    assert f".badge.{badge} {{" in page
+
+
 def test_names_with_markup_are_harmless():
     """Class names, file names, reasons and facts with markup are shown as text."""
     evil = "<script>alert('x')</script>"
@@ -201,6 +209,20 @@ def test_training_is_told_as_far_as_it_is_known(diseases, history, expected):
     """Without a history there is no section on training."""
     page = render(diseases, history=history)
     assert expected in page if expected is not None else 'id="training"' not in page
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "words"), [("diseases", "macro_f1", "log loss"), ("weights", "rmse", "RMSE")]
+)
+def test_page_names_the_epoch_that_was_kept(request, task, metric, words):
+    """The kept epoch has the lowest smoothed value, though another one has the best single value."""
+    run = request.getfixturevalue(task)
+    history = run.history.assign(**{"val/smoothed": (run.history["epoch"] - 6.0).abs()})
+    text = PageReader(render(run, history=history)).plain
+    assert f"epoch 7 was kept, the one with the lowest mean {words} over the last five epochs" in text
+    assert "of this epoch: " in text
+    gap = history.assign(**{f"val/{metric}": history[f"val/{metric}"].where(history["epoch"] != 6)})
+    assert "over the last five epochs, on the validation images." in PageReader(render(run, history=gap)).plain
 
 
 def test_report_without_splits_is_refused(diseases):

@@ -57,6 +57,12 @@ def test_judgement_follows_the_report(diseases):
     )
 
 
+def test_untested_model_is_not_judged(diseases):
+    """Without a test split the badge neither praises nor blames."""
+    report = dataclasses.replace(diseases.report, beats_baseline=None)
+    assert word_judgement(report) == "Not tested on images it never saw"
+
+
 def test_weakest_class_is_named_where_there_are_classes(diseases, weights):
     """Regression has none."""
     assert word_weakest(diseases.report.splits["test"]).startswith("Weakest class: ")

@@ -90,7 +90,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         safetensors.SafetensorError,
         UnpicklingError,
     ) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # torch's own text for this one advises to unpickle all the same.
+        speaks = str(error) and not isinstance(error, UnpicklingError)
+        reason = str(error).splitlines()[0] if speaks else "not a file of plain tensors"
         message = (
             f"{str(path)!r} cannot be read as weights ({reason}): it must be a safetensors file or a plain state dict; "
             "files that need unpickling are refused because they can run code."

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,10 +70,16 @@ def _columns(model: ModelDescription, *, probs: bool) -> list[str]:
 
 def _to_row(row: Prediction, model: ModelDescription, *, probs: bool) -> dict[str, Any]:
     if model.task is Task.regression:
-        text = None if row.value is None else f"{row.value:.4g} {row.unit}".strip()
+        text = None if row.value is None else f"{_round(row.value)} {row.unit}".strip()
         return {"path": row.path, "prediction": text, "value": row.value, "unit": model.unit, "error": row.error}
     classes = {f"{PROB_PREFIX}{name}": row.probabilities.get(name) for name in model.class_names} if probs else {}
     return {"path": row.path, "prediction": row.label, "probability": row.probability, **classes, "error": row.error}
+
+
+def _round(value: float) -> str:
+    # Four digits, and never the 1.761e+04 of programmers.
+    whole_digits = math.floor(math.log10(abs(value))) + 1 if value != 0 else 1
+    return f"{value:.{max(0, 4 - whole_digits)}f}"
 
 
 _WriteRows = Callable[[list[dict[str, Any]]], None]

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError, StorageError
+from phytoscope.predict import table_writer
 from phytoscope.predict.batch import count_skipped, list_images, predict_files
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import Task
@@ -313,3 +314,19 @@ class TestPredictFiles:
         (tmp_path / "file").touch()
         with pytest.raises(StorageError, match="cannot write"):
             predict(predictor, [photo("a.png")], tmp_path / "file" / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (17611.53, "17612"),
+        (0.15314, "0.1531"),
+        (0.0021, "0.002100"),
+        (9.99996, "10.000"),
+        (-3.2, "-3.200"),
+        (0.0, "0.000"),
+    ],
+)
+def test_values_are_written_as_people_write_them(value, text):
+    """Four digits without an exponent."""
+    assert table_writer._round(value) == text

@@ -94,7 +94,9 @@ def check_learnable(validated: Validated, source: Source) -> None:
     if manifest.empty:
         known = set(source.rows[SAMPLE_ID])
         total = len(source.rows) + sum(fault.path not in known for fault in source.faults)
-        message = f"none of the {total} images can be used: {why or 'there are none'}."
+        remedies = validated.rejected["remedy"].value_counts()
+        first = f" First: {remedies.index[0]}." if len(remedies) else ""
+        message = f"none of the {total} images can be used: {why or 'there are none'}.{first}"
         raise DataValidationError(message)
     if source.task is Task.classification:
         classes = sorted(manifest[LABEL].unique())

@@ -120,7 +120,7 @@ def _absolute_paths(words: Sequence[str]) -> list[str]:
     return result
 
 
-def _compose(settings: Sequence[str] | None, *, step: str | None = None) -> "RunConfig":
+def _compose(settings: Sequence[str] | None) -> "RunConfig":
     import yaml
 
     from phytoscope.configs import compose_config
@@ -137,14 +137,17 @@ def _compose(settings: Sequence[str] | None, *, step: str | None = None) -> "Run
                 "another paths.run_dir, or move the file away and give all settings."
             )
             raise ConfigError(message) from error
-    elif saved is not None and step not in (None, "prepare"):
-        message = f"there is no run in {folder!r}: name the folder of a run, or start one with `phytoscope run`."
+    elif saved is not None and not any(word.startswith("data=") for word in words):
+        message = (
+            f"there is no run in {folder!r} and no data were named: name the folder of a run, or start one with "
+            "`phytoscope run data=...`."
+        )
         raise ConfigError(message)
     return compose_config(words)
 
 
 def _start(settings: Sequence[str] | None, *, fresh: bool = False, step: str | None = None) -> "RunFolder":
-    config = _compose(settings, step=step)
+    config = _compose(settings)
     # Importing torch takes seconds; wrong settings are answered before that.
     with err.status("Starting"):
         from phytoscope.steps import RunContext, choose_run_folder, run_all, run_step

@@ -303,6 +303,11 @@ class TestSteps:
         message = refuse(step, *run_words(folder_data, tmp_path / "run"))
         assert "the step 'prepare' is not finished" in message
 
+    @pytest.mark.parametrize("step", ["run", "train", "package"])
+    def test_nowhere(self, refuse, tmp_path, step) -> None:
+        """A folder without a run, and no data to start one on."""
+        assert "there is no run in" in refuse(step, f"paths.run_dir={tmp_path / 'nothing'}")
+
     def test_with_other_settings(self, refuse, finished, folder_data, tmp_path) -> None:
         """A model is not evaluated under settings that it was not trained with."""
         shutil.copytree(finished.root, tmp_path / "run")

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 import phytoscope
 from factories.runs import run_command
 from phytoscope import cli
+from phytoscope.cli import run_commands, terminal
+from phytoscope.cli.compose import compose
 from phytoscope.errors import ConfigError
 from phytoscope.schema.config import SCHEMA_OF_GROUP
 
@@ -103,7 +105,7 @@ class TestExitCodes:
             def fail(*_: object, **__: object) -> None:
                 raise error
 
-            monkeypatch.setattr(cli, "_start", fail)
+            monkeypatch.setattr(run_commands, "start_run", fail)
             monkeypatch.setattr(sys, "argv", ["phytoscope", "prepare", "data=folder"])
             with pytest.raises(SystemExit) as stop:
                 cli.main()
@@ -138,8 +140,8 @@ class TestProgress:
     def test_log_files_stay_short(self, monkeypatch, capsys) -> None:
         """Without a terminal: one line at the start, and one whenever nothing was said for a while."""
         clock = iter(range(0, 1000, 7))
-        monkeypatch.setattr(cli.time, "monotonic", lambda: float(next(clock)))
-        progress = cli.TerminalProgress()
+        monkeypatch.setattr(terminal.time, "monotonic", lambda: float(next(clock)))
+        progress = terminal.TerminalProgress()
         progress.start("Training", 100)
         for _ in range(7):
             progress.advance(1, "epoch 1/3, val/r2 0.5")
@@ -153,8 +155,8 @@ class TestProgress:
     def test_bar_on_a_terminal(self, monkeypatch, tmp_path) -> None:
         """On a terminal there is a bar with the note; it is gone at the end."""
         with (tmp_path / "screen").open("w+", encoding="utf-8") as screen:
-            monkeypatch.setattr(cli, "err", Console(file=screen, force_terminal=True, width=160))
-            progress = cli.TerminalProgress()
+            monkeypatch.setattr(terminal, "err", Console(file=screen, force_terminal=True, width=160))
+            progress = terminal.TerminalProgress()
             progress.start("Predicting", 3)
             progress.advance(2, "nearly [there]")
             progress.finish()
@@ -177,19 +179,19 @@ class TestComposeFromRunFolder:
     def test_earlier_settings_are_taken(self, tmp_path) -> None:
         """`phytoscope evaluate paths.run_dir=DIR` knows the data and the rest."""
         word = self.write(tmp_path, ["data=folder", "data.root=x", "trainer.max_epochs=3"])
-        config = cli._compose([word])
+        config = compose([word])
         assert (config.data.root, config.trainer.max_epochs) == ("x", 3)
 
     def test_new_settings_win(self, tmp_path) -> None:
         """What is given now replaces what was given then, 0 included."""
         word = self.write(tmp_path, ["data=folder", "data.root=x", "seed=3"])
-        assert cli._compose([word, "seed=0"]).seed == 0
+        assert compose([word, "seed=0"]).seed == 0
 
     def test_paths_are_kept_absolute(self, tmp_path, monkeypatch) -> None:
         """A run can be continued from another place."""
         monkeypatch.chdir(tmp_path)
         (tmp_path / "w.pth").touch()
-        config = cli._compose(["data=folder", "data.root=leaves", "model.weights=w.pth", "paths.run_dir=run"])
+        config = compose(["data=folder", "data.root=leaves", "model.weights=w.pth", "paths.run_dir=run"])
         assert config.data.root == str(tmp_path / "leaves")
         assert config.model.weights == str(tmp_path / "w.pth")
         assert config.paths.run_dir == str(tmp_path / "run")

@@ -1,0 +1,64 @@
+"""The `phytoscope` command: arguments in, sentences and exit codes out. Heavy imports wait until they are needed."""
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from phytoscope import __version__
+from phytoscope.cli.compose import settings
+from phytoscope.cli.demo_command import demo
+from phytoscope.cli.predict_command import predict
+from phytoscope.cli.run_commands import evaluate, package, prepare, run, train
+from phytoscope.cli.terminal import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USER, err, out
+from phytoscope.errors import PhytoscopeError
+
+app = typer.Typer(
+    name="phytoscope",
+    help="From plant photographs to answers: leaf diseases and plant weights, on a laptop, without a network.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+for _command in (run, prepare, train, evaluate, package, predict, demo, settings):
+    app.command()(_command)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        out.print(f"phytoscope {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # noqa: ARG001 (its callback has already answered)
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    # The library asks the network for a newer version of itself whenever it is imported.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    # Threads that wait by spinning take the cores away from the processes that prepare batches, and from other work:
+    # two trainings side by side on two cores were twenty times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def main() -> None:
+    """Runs the command line: exit code 0 on success, 2 on a user's mistake, 130 after Ctrl-C, 1 on a bug of ours."""
+    try:
+        app()
+    except PhytoscopeError as error:
+        err.print(f"[red]Error:[/] {escape(str(error))}")
+        sys.exit(EXIT_USER)
+    except SystemExit as stop:
+        # The command-line library turns Ctrl-C into this exit code without a word.
+        if stop.code == EXIT_INTERRUPTED:
+            err.print("Interrupted. Finished steps and epochs are kept: the same command continues.")
+        raise
+    except Exception:
+        err.print(escape(traceback.format_exc()))
+        err.print(f"[red]This is a bug of phytoscope {__version__}.[/] Please report it with the text above.")
+        sys.exit(EXIT_BUG)

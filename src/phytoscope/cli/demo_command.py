@@ -1,0 +1,68 @@
+"""`phytoscope demo`: both tasks on drawn plants."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from phytoscope.cli.run_commands import report_result, start_run
+from phytoscope.cli.terminal import TerminalProgress, out, say
+from phytoscope.schema.artifact import resolve_path
+
+
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for the drawn data and the two runs.")] = Path("demo_output"),
+    leaves: Annotated[int, typer.Option(min=6, help="Leaves per class (three photographs each).")] = 24,
+    plants: Annotated[int, typer.Option(min=20, help="Plants on the scale (two photographs each).")] = 120,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawings and of the training.")] = 0,
+) -> None:
+    """Draw leaves with lesions and rosettes of known weight, and run both tasks on them: no data, no network."""
+    from phytoscope.data.synthetic import draw_leaf_dataset, draw_rosette_dataset
+
+    folder = resolve_path(str(output), "--output") / f"leaves{leaves}-plants{plants}-seed{seed}"
+    drawn_leaves = _draw(
+        folder / "leaves",
+        lambda place, tick: draw_leaf_dataset(place, leaves_per_class=leaves, seed=seed, on_image=tick),
+    )
+    drawn_plants = _draw(
+        folder / "rosettes", lambda place, tick: draw_rosette_dataset(place, plants=plants, seed=seed, on_image=tick)
+    )
+    common = [
+        "model=efficientnet_lite0",
+        "model.input_size_px=160",
+        f"seed={seed}",
+        f"paths.cache_dir={folder / 'cache'}",
+    ]
+    runs = [
+        start_run(
+            [f"data={kind}", f"data.root={root}", f"name={name}", f"paths.run_dir={folder / name}", *more, *common]
+        )
+        for kind, root, name, more in (
+            ("plantvillage", drawn_leaves, "disease", ["trainer.max_epochs=8"]),
+            ("farmbot_biomass", drawn_plants, "biomass", ["trainer.max_epochs=40", "trainer.batch_size=16"]),
+        )
+    ]
+    for title, run in zip(("Leaf disease", "Plant weight"), runs, strict=True):
+        out.print(f"\n[bold]{title}[/]")
+        report_result(run)
+    out.print(
+        f"\nNext: phytoscope predict {escape(str(runs[0].package))} {escape(str(drawn_leaves))} --output answers.csv"
+    )
+
+
+def _draw(place: Path, draw: Callable[[Path, Callable[[int], None]], object]) -> Path:
+    from phytoscope.schema.artifact import write_folder_atomic
+
+    if place.is_dir():
+        say(f"drawn data: reused, {place}")
+        return place
+    progress = TerminalProgress()
+    progress.start(f"Drawing {place.name}", None)
+    try:
+        with write_folder_atomic(place) as temporary:
+            draw(temporary, lambda _count: progress.advance())
+    finally:
+        progress.finish()
+    return place

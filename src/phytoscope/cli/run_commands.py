@@ -1,0 +1,110 @@
+"""The commands that take data the whole way, and those that take one step."""
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from phytoscope.cli.compose import Settings, compose
+from phytoscope.cli.terminal import TerminalProgress, err, out, say
+
+if TYPE_CHECKING:
+    from phytoscope.schema.report import EvaluationReport
+    from phytoscope.schema.run_folder import RunFolder
+
+
+def start_run(settings: Sequence[str] | None, *, fresh: bool = False, step: str | None = None) -> "RunFolder":
+    """Runs all steps, or one, and returns the folder of the run.
+
+    Raises:
+        PhytoscopeError: Anything the user can mend.
+    """
+    config = compose(settings)
+    # Importing torch takes seconds; wrong settings are answered before that.
+    with err.status("Starting"):
+        from phytoscope.steps import RunContext, choose_run_folder, run_all, run_step
+    run = choose_run_folder(config, fresh=fresh)
+    say(f"run folder: {run.root}")
+    progress = TerminalProgress()
+    context = RunContext(config, run, progress, say)
+    try:
+        if step is None:
+            run_all(context)
+        else:
+            run_step(context, step)
+    finally:
+        progress.finish()
+    return run
+
+
+def report_result(run: "RunFolder") -> None:
+    """Says how good the model is and where the report lies."""
+    from phytoscope.steps import read_report
+
+    report = read_report(run)
+    out.print(_verdict(report))
+    for warning in report.warnings:
+        out.print(f"[yellow]Note:[/] {escape(warning)}")
+    out.print(f"Report:  {escape(str(run.report_page))}")
+
+
+def _verdict(report: "EvaluationReport") -> str:
+    from phytoscope.visualize.figures import shown_split
+    from phytoscope.visualize.verdict import word_verdict
+
+    return escape(word_verdict(report, shown_split(report)))
+
+
+def run(
+    settings: Settings = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start a new run even if one with the same settings exists.")
+    ] = False,
+) -> None:
+    """Take data the whole way: check, split, train, evaluate, package. Finished steps are reused.
+
+    [bold]Examples[/]
+
+    phytoscope run data=plantvillage data.root=DIR
+
+    phytoscope run data=folder data.root=DIR model=resnet18
+
+    phytoscope run data=table data.table=FILE data.images=DIR data.target=COLUMN data.unit=g data.group_by=plant_id
+
+    phytoscope run data=farmbot_biomass data.root=DIR
+
+    Interrupted? The same command continues. All of one run lies in one folder, runs/TIME-NAME or paths.run_dir=DIR.
+    """
+    folder = start_run(settings, fresh=fresh)
+    report_result(folder)
+    out.print(f"Package: {escape(str(folder.package))}")
+    out.print(
+        f"Next:    phytoscope predict {escape(shlex.quote(str(folder.package)))} IMAGE_OR_FOLDER --output answers.csv"
+    )
+
+
+def prepare(settings: Settings = None) -> None:
+    """Read and check the data, list what cannot be used, draw the split."""
+    folder = start_run(settings, step="prepare")
+    out.print(f"Manifest: {escape(str(folder.manifest))}")
+    out.print(f"Rejected: {escape(str(folder.rejected))}")
+    out.print(f"Split:    {escape(str(folder.split))}")
+
+
+def train(settings: Settings = None) -> None:
+    """Train on prepared data (paths.run_dir=DIR names the run)."""
+    folder = start_run(settings, step="train")
+    out.print(f"Checkpoints: {escape(str(folder.checkpoints))}\nHistory:     {escape(str(folder.history))}")
+
+
+def evaluate(settings: Settings = None) -> None:
+    """Predict val, calibration and test, and write the report (paths.run_dir=DIR names the run)."""
+    report_result(start_run(settings, step="evaluate"))
+
+
+def package(settings: Settings = None) -> None:
+    """Pack the trained model into one folder that can be handed on (paths.run_dir=DIR names the run)."""
+    folder = start_run(settings, step="package")
+    out.print(f"Package: {escape(str(folder.package))}")

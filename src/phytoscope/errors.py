@@ -53,6 +53,10 @@ class WeightsUnavailableError(PhytoscopeError, ConnectionError):
     """Pre-trained weights are neither on this machine nor to be had from the hub."""
 
 
+class DownloadError(PhytoscopeError, ConnectionError):
+    """A file cannot be fetched, or what arrived is not what was promised."""
+
+
 class TrainingError(PhytoscopeError, RuntimeError):
     """Training went wrong in a way that the user can act on, for example a loss that is not finite."""
 

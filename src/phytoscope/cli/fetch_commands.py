@@ -1,0 +1,157 @@
+"""`phytoscope data list|fetch|import`: other people's data in a form that every command reads."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from phytoscope.cli.terminal import TerminalProgress, out, say
+from phytoscope.errors import ConfigError
+from phytoscope.schema.artifact import resolve_path
+
+
+def list_datasets() -> None:
+    """List the public data sets that can be fetched by name, with licence, size and what to know about them."""
+    from phytoscope.data.fetch.known import KNOWN
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "what it is", "GB", "licence", "cite (doi)"):
+        table.add_column(title, justify="right" if title == "GB" else "left", overflow="fold")
+    for known in KNOWN:
+        note = f"\n[dim]{escape(known.note)}[/]" if known.note else ""
+        table.add_row(known.name, escape(known.title) + note, f"{known.size_gb:g}", known.licence, known.doi or "-")
+    out.print(table)
+    out.print("\nphytoscope data fetch NAME; any other source: https://..., kaggle:OWNER/NAME, hf:OWNER/NAME")
+
+
+def fetch(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A name from `phytoscope data list`, or https://ARCHIVE, kaggle:OWNER/NAME, hf:OWNER/NAME.",
+            metavar="NAME|SOURCE",
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="New folder for the files; `datasets/NAME` when not given.")
+    ] = None,
+    sha256: Annotated[str | None, typer.Option(help="Expected SHA-256 of the archive.")] = None,
+) -> None:
+    """Fetch a data set: interrupted downloads continue, checksums are compared, nothing half-done is left.
+
+    [bold]Examples[/]
+
+    phytoscope data fetch plantvillage
+
+    phytoscope data fetch kaggle:abdallahalidev/plantvillage-dataset --output leaves
+
+    Kaggle's credentials are read from KAGGLE_API_TOKEN, from KAGGLE_USERNAME and KAGGLE_KEY, or from
+    ~/.kaggle/kaggle.json; Hugging Face's from HF_TOKEN. Where they come from, checksums and licence are written to
+    SOURCE.json beside the files.
+    """
+    from phytoscope.data.fetch.dataset import fetch_dataset
+    from phytoscope.data.fetch.known import find_known
+
+    known = None if ":" in source else find_known(source)
+    sources = (source,) if known is None else known.sources
+    name = known.name if known is not None else source.partition(":")[2].partition("?")[0].rstrip("/").split("/")[-1]
+    folder = resolve_path(str(output) if output is not None else f"datasets/{Path(name).stem}", "--output")
+    if known is not None:
+        say(f"{known.title}: about {known.size_gb:g} GB, licence {known.licence}")
+    progress = TerminalProgress()
+    try:
+        fetched = fetch_dataset(sources, folder, progress=progress, known=known, sha256=sha256)
+    finally:
+        progress.finish()
+    reused = "reused, " if fetched.reused else ""
+    out.print(escape(f"{reused}{fetched.images} images in {fetched.classes} folders: {folder}"))
+    if fetched.missing:
+        out.print(f"[yellow]Note:[/] {escape(fetched.missing)} arrived; the source may have changed.")
+    if known is not None and known.note:
+        out.print(f"[yellow]Note:[/] {escape(known.note)}.")
+    _say_next(folder, progress)
+
+
+def _say_next(folder: Path, progress: TerminalProgress) -> None:
+    from phytoscope.data.import_labels import SPLIT_FOLDERS, import_image_folder, write_import
+
+    parts = [entry.name.lower() for entry in folder.iterdir() if entry.is_dir()]
+    if not parts or any(name not in SPLIT_FOLDERS for name in parts):
+        out.print(f"Next: phytoscope inspect {escape(shlex.quote(str(folder)))}")
+        return
+    try:
+        imported = import_image_folder(folder)
+    finally:
+        progress.finish()
+    table = folder / "labels.csv"
+    write_import(imported, table)
+    _say_words(table, folder, list(imported.table.columns))
+
+
+def _say_words(table: Path, images: Path, columns: list[str]) -> None:
+    words = ["phytoscope inspect data=table", f"data.table={table}", f"data.images={images}"]
+    words += [f"data.{key}={name}" for key, name in (("label", "label"), ("split.column", "split")) if name in columns]
+    words += ["data.group_by=[cut_from]"] if "cut_from" in columns else []
+    out.print(f"Table: {escape(str(table))}")
+    out.print("Next:  " + escape(" ".join([words[0], *map(shlex.quote, words[1:])])))
+
+
+def import_labels(
+    kind: Annotated[str, typer.Argument(help="`imagefolder` (Hugging Face) or `coco`.", metavar="imagefolder|coco")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="The image folder, or one or several COCO annotation files.", metavar="PATH...")
+    ],
+    images: Annotated[Path | None, typer.Option(help="Folder of the images (coco).")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Table to write; `labels.csv` beside PATH when not given.")
+    ] = None,
+    crops: Annotated[
+        Path | None, typer.Option(help="Cut every COCO box out into this folder: one picture and one row a box.")
+    ] = None,
+    max_megapixels: Annotated[float, typer.Option(min=0.01, help="Larger images are not cut.")] = 100.0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the table if it exists.")] = False,
+) -> None:
+    """Turn COCO annotations or a Hugging Face image folder into the one table that every command reads.
+
+    [bold]Examples[/]
+
+    phytoscope data import imagefolder beans/
+
+    phytoscope data import coco instances_train.json instances_val.json --images photos/ --crops boxes/
+    """
+    from phytoscope.data.import_labels import import_coco, import_image_folder, write_import
+
+    if kind not in ("imagefolder", "coco"):
+        message = f"{kind!r} cannot be imported; choose imagefolder or coco."
+        raise ConfigError(message)
+    beside = paths[0] if kind == "imagefolder" else paths[0].parent
+    table = resolve_path(str(output if output is not None else beside / "labels.csv"), "--output")
+    if table.exists() and not overwrite:
+        message = f"the output {str(table)!r} exists: choose another name, or add --overwrite to replace it."
+        raise ConfigError(message)
+    progress = TerminalProgress()
+    try:
+        if kind == "imagefolder":
+            if len(paths) > 1 or images is not None or crops is not None:
+                message = "imagefolder takes one folder and neither --images nor --crops."
+                raise ConfigError(message)
+            imported = import_image_folder(paths[0])
+        else:
+            folder = images if images is not None else paths[0].parent
+            imported = import_coco(
+                paths,
+                folder,
+                crops=None if crops is None else resolve_path(str(crops), "--crops"),
+                max_megapixels=max_megapixels,
+                progress=progress,
+            )
+    finally:
+        progress.finish()
+    write_import(imported, table)
+    for note in imported.notes:
+        out.print(f"[yellow]Note:[/] {escape(note)}.")
+    out.print(f"{len(imported.table)} rows")
+    _say_words(table, imported.images, list(imported.table.columns))

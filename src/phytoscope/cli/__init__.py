@@ -9,8 +9,12 @@ import typer
 from rich.markup import escape
 
 from phytoscope import __version__
+from phytoscope.cli.cache_commands import cache_app
 from phytoscope.cli.compose import settings
+from phytoscope.cli.data_commands import data_app
 from phytoscope.cli.demo_command import demo
+from phytoscope.cli.fetch_commands import fetch, import_labels, list_datasets
+from phytoscope.cli.inspect_command import inspect
 from phytoscope.cli.predict_command import predict
 from phytoscope.cli.run_commands import evaluate, package, prepare, run, train
 from phytoscope.cli.terminal import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USER, err, out
@@ -23,8 +27,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for _command in (run, prepare, train, evaluate, package, predict, demo, settings):
+for _command in (inspect, run, prepare, train, evaluate, package, predict, demo, settings):
     app.command()(_command)
+for _name, _command in (("list", list_datasets), ("fetch", fetch), ("import", import_labels)):
+    data_app.command(_name)(_command)
+app.add_typer(cache_app, name="cache")
+app.add_typer(data_app, name="data")
 
 
 def _show_version(value: bool) -> None:

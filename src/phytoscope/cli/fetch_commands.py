@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from phytoscope.cli.terminal import TerminalProgress, out, say
 from phytoscope.errors import ConfigError
@@ -17,13 +16,12 @@ def list_datasets() -> None:
     """List the public data sets that can be fetched by name, with licence, size and what to know about them."""
     from phytoscope.data.fetch.known import KNOWN
 
-    table = Table(box=None, pad_edge=False)
-    for title in ("name", "what it is", "GB", "licence", "cite (doi)"):
-        table.add_column(title, justify="right" if title == "GB" else "left", overflow="fold")
     for known in KNOWN:
-        note = f"\n[dim]{escape(known.note)}[/]" if known.note else ""
-        table.add_row(known.name, escape(known.title) + note, f"{known.size_gb:g}", known.licence, known.doi or "-")
-    out.print(table)
+        out.print(f"[bold]{known.name}[/]: {escape(known.title)}")
+        cite = f", cite doi {known.doi}" if known.doi else ""
+        out.print(escape(f"  about {known.size_gb:g} GB, licence {known.licence}{cite}"))
+        if known.note:
+            out.print(f"  [yellow]Note:[/] {escape(known.note)}")
     out.print("\nphytoscope data fetch NAME; any other source: https://..., kaggle:OWNER/NAME, hf:OWNER/NAME")
 
 

@@ -20,6 +20,8 @@ _RULES: dict[str, _Rule] = {
     "data.split.val": (lambda value: 0 < value < 1, "above 0 and below 1: training stops by the validation metric"),
     "data.split.calibration": _SHARE,
     "data.split.test": _SHARE,
+    "data.split.folds": (lambda value: value > 1, "above 1"),
+    "data.rule_tolerance": _SHARE,
     "data.workers": _POSITIVE,
     "model.dropout": _SHARE,
     "model.input_size_px": (lambda value: 32 <= value <= 2048, "from 32 to 2048"),
@@ -39,6 +41,10 @@ _RULES: dict[str, _Rule] = {
     "evaluate.confusions": _NOT_NEGATIVE,
     "evaluate.batch_size": _POSITIVE,
     "package.golden": _POSITIVE,
+    "audit.max_images": _POSITIVE,
+    "audit.folds": (lambda value: value > 1, "above 1"),
+    "audit.examples": _NOT_NEGATIVE,
+    "paths.cache_max_gb": _POSITIVE,
 }
 
 
@@ -81,7 +87,7 @@ def _get(config: RunConfig, key: str) -> Any:
 _READ_BY_KIND = {
     DataKind.folder: {"root", "group_pattern"},
     DataKind.plantvillage: {"root", "group_pattern"},
-    DataKind.table: {"table", "images", "image_column", "target", "label", "group_by", "group_pattern"},
+    DataKind.table: {"table", "images", "image_column", "target", "label", "group_by", "group_pattern", "rules"},
     DataKind.farmbot_biomass: {
         "root",
         "table",
@@ -91,6 +97,7 @@ _READ_BY_KIND = {
         "label",
         "group_by",
         "group_pattern",
+        "rules",
     },
 }
 _INSTEAD = {
@@ -98,6 +105,7 @@ _INSTEAD = {
     "target": "numbers come from a spreadsheet: data=table",
     "label": "the folders are the classes",
     "root": "name data.table and data.images",
+    "rules": "rules are about the columns of a table",
 }
 
 
@@ -107,7 +115,7 @@ def _list_unread(config: RunConfig) -> list[str]:
     read = _READ_BY_KIND[data.kind]
     given = [
         key
-        for key in ("root", "table", "images", "image_column", "target", "label", "group_by", "group_pattern")
+        for key in ("root", "table", "images", "image_column", "target", "label", "group_by", "group_pattern", "rules")
         if getattr(data, key) not in (None, [])
     ]
     faults = [

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from phytoscope.schema.pixels import PixelSource
 from phytoscope.transforms.augment import Augmentation
 
 
@@ -19,28 +20,19 @@ class Samples:
     """Images and answers of one split.
 
     Attributes:
-        pixels: Shape (pictures, S, S, 3), uint8, RGB, 0-255; all pictures, mapped from the cache.
+        pixels: All pictures, read by their row as squares of shape (S, S, 3), uint8, RGB, 0-255: the pixel cache, which
+            sends a loading process the names of its files, or an array.
         rows: Row in `pixels` of each sample, shape (N,), int64.
         target: Class index (int64) or number on the learned scale (float32), shape (N,).
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: PixelSource
     rows: NDArray[np.int64]
     target: NDArray[Any]
-
-    def __reduce__(self) -> Any:
-        """Sends a worker process the name of the mapped file instead of all its pixels."""
-        if isinstance(self.pixels, np.memmap) and self.pixels.filename is not None:
-            return _map_samples, (str(self.pixels.filename), self.rows, self.target)
-        return super().__reduce__()
 
     def __len__(self) -> int:
         """Number of samples."""
         return len(self.rows)
-
-
-def _map_samples(filename: str, rows: NDArray[np.int64], target: NDArray[Any]) -> Samples:
-    return Samples(np.load(filename, mmap_mode="r"), rows, target)
 
 
 class _BatchDataset(Dataset[tuple[Tensor, Tensor]]):

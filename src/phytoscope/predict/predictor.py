@@ -12,6 +12,7 @@ from phytoscope.errors import ImageReadError
 from phytoscope.models.network import BackboneInput, PlantNetwork
 from phytoscope.models.target import TargetScale
 from phytoscope.schema.package import ModelDescription
+from phytoscope.schema.pixels import PixelSource
 from phytoscope.schema.prediction import Prediction
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.table import PREDICTION, PROB_PREFIX, PROBABILITY, Task
@@ -134,13 +135,13 @@ class Predictor:
 
 
 def predict_table(
-    predictor: Predictor, pixels: NDArray[np.uint8], rows: NDArray[np.int64], *, batch_size: int, progress: Progress
+    predictor: Predictor, pixels: PixelSource, rows: NDArray[np.int64], *, batch_size: int, progress: Progress
 ) -> pd.DataFrame:
     """Answers for many squares of the pixel cache.
 
     Args:
         predictor: The model.
-        pixels: Shape (pictures, S, S, 3), uint8, RGB, 0-255.
+        pixels: Squares of shape (S, S, 3), uint8, RGB, 0-255, read by their row.
         rows: Which of them, in the order of the result, shape (N,), int64.
         batch_size: Squares a step.
         progress: Told about every square.
@@ -161,7 +162,7 @@ def predict_table(
 
 
 def _answer(
-    predictor: Predictor, pixels: NDArray[np.uint8], rows: NDArray[np.int64], batch_size: int, progress: Progress
+    predictor: Predictor, pixels: PixelSource, rows: NDArray[np.int64], batch_size: int, progress: Progress
 ) -> Iterator[NDArray[np.float64]]:
     for start in range(0, len(rows), batch_size):
         chosen = rows[start : start + batch_size]

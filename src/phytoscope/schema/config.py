@@ -95,13 +95,34 @@ class OnnxExport(StrEnum):
     never = "never"
 
 
+class FailOn(StrEnum):
+    """Severity of a finding from which on an inspection counts as failed."""
+
+    error = "error"
+    warning = "warning"
+    note = "note"
+    never = "never"
+
+
 @dataclass
 class SplitConfig:
-    """Shares of the groups (0-1) that each split receives; training receives the rest."""
+    """How the split is drawn; val, calibration and test are shares (0-1), training receives the rest.
+
+    Attributes:
+        val: Share that chooses the best epoch.
+        calibration: Share that calibrates the answers.
+        test: Share that is kept for the final numbers.
+        folds: Folds for cross-validation by group, over all that is not test.
+        column: Column of the table with an official split (train, val, calibration, test); it is checked and kept.
+        near_duplicates: Whether pictures that look the same (re-compressed, resized, mirrored, turned) stay together.
+    """
 
     val: float = 0.1
     calibration: float = 0.1
     test: float = 0.2
+    folds: int = 5
+    column: str | None = None
+    near_duplicates: bool = True
 
 
 @dataclass
@@ -121,6 +142,11 @@ class DataConfig:
         group_pattern: Regular expression on the image's relative path; its groups together name the plant or leaf.
         target_min: Smallest target that is possible; smaller ones are rejected.
         target_max: Largest target that is possible; larger ones are rejected.
+        rules: What must hold in every row, for example `total = shoot + root`, `0 <= age_days <= 100` or
+            `condition in control, drought`. A row is rejected when a rule that names the target is broken; other broken
+            rules are listed as warnings.
+        rule_tolerance: Difference that still counts as equal in a rule, as a share of the larger side.
+        strict: Whether any faulty row stops the run instead of being left out.
         max_megapixels: Larger images are rejected before they are decoded (decompression bombs).
         resize: How images become squares.
         augment: Preset of random changes in training.
@@ -140,6 +166,9 @@ class DataConfig:
     group_pattern: str | None = None
     target_min: float | None = None
     target_max: float | None = None
+    rules: list[str] = field(default_factory=list)
+    rule_tolerance: float = 0.02
+    strict: bool = False
     max_megapixels: float = 100.0
     resize: ResizeMode = ResizeMode.squash
     augment: AugmentPreset = AugmentPreset.leaf
@@ -268,18 +297,41 @@ class PackageConfig:
 
 
 @dataclass
+class AuditConfig:
+    """What `phytoscope inspect` does.
+
+    Attributes:
+        fail_on: Findings of this severity or worse end the command with exit code 3.
+        label_noise: Whether labels are checked against what images like them have.
+        probes: Whether small models look for shortcuts.
+        max_images: Images the probes and the label check look at, drawn by group; all when None.
+        folds: Folds of every cross-validation.
+        examples: Pictures shown with a finding.
+    """
+
+    fail_on: FailOn = FailOn.error
+    label_noise: bool = True
+    probes: bool = True
+    max_images: int | None = 20000
+    folds: int = 5
+    examples: int = 12
+
+
+@dataclass
 class PathsConfig:
     """Where things are written.
 
     Attributes:
         runs_dir: Folder that holds the runs.
         run_dir: Folder of this run; `<runs_dir>/<time>-<name>` when None.
-        cache_dir: Folder of decoded pixels; `<runs_dir>/cache` when None.
+        cache_dir: Folder of decoded pixels and of what is known of each image; `<runs_dir>/cache` when None.
+        cache_max_gb: Size in GB above which the pixels that were not used for longest are removed.
     """
 
     runs_dir: str = "runs"
     run_dir: str | None = None
     cache_dir: str | None = None
+    cache_max_gb: float = 50.0
 
 
 @dataclass
@@ -301,6 +353,7 @@ class RunConfig:
     trainer: TrainerConfig = MISSING
     evaluate: EvaluateConfig = MISSING
     package: PackageConfig = MISSING
+    audit: AuditConfig = MISSING
     paths: PathsConfig = MISSING
     overrides: list[str] = field(default_factory=list)
 
@@ -313,5 +366,6 @@ SCHEMA_OF_GROUP: dict[str, type[Any]] = {
     "trainer": TrainerConfig,
     "evaluate": EvaluateConfig,
     "package": PackageConfig,
+    "audit": AuditConfig,
     "paths": PathsConfig,
 }

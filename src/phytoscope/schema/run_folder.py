@@ -37,8 +37,18 @@ class RunFolder:
 
     @property
     def rejected(self) -> Path:
-        """One row a fault."""
+        """One row a fault for which a row of the data was left out."""
         return self.root / "rejected.csv"
+
+    @property
+    def warnings(self) -> Path:
+        """One row a fault in spite of which the row was kept; may be empty."""
+        return self.root / "warnings.csv"
+
+    @property
+    def unlabelled(self) -> Path:
+        """One row a good image without an answer."""
+        return self.root / "unlabelled.parquet"
 
     @property
     def split(self) -> Path:

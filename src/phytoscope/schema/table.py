@@ -34,6 +34,9 @@ LABEL: Final = "label"
 TARGET: Final = "target"
 GROUP_ID: Final = "group_id"
 """What must stay together in one split: leaf, plant, plot, or the image alone."""
+DUPLICATE_ID: Final = "duplicate_id"
+"""Name of the cluster of copies (same bytes, or same picture re-compressed, resized, mirrored, turned); an image without
+a copy is a cluster of its own."""
 SPLIT: Final = "split"
 FOLD: Final = "fold"
 
@@ -51,7 +54,10 @@ MANIFEST_COLUMNS: Final = (
     LABEL,
     TARGET,
     GROUP_ID,
+    DUPLICATE_ID,
 )
+UNLABELLED_COLUMNS: Final = (SAMPLE_ID, PATH, SHA256, WIDTH_PX, HEIGHT_PX, GREEN_PX, SOURCE_ROW, GROUP_ID)
+"""Of good images without an answer, which are kept apart; the user's other columns follow as `meta/<name>`."""
 REJECTED_COLUMNS: Final = ("source_row", "path", "column", "value", "reason", "remedy")
 SPLIT_COLUMNS: Final = (SAMPLE_ID, GROUP_ID, SPLIT, FOLD)
 

@@ -26,14 +26,15 @@ _TILE_IN = 1.35
 _GAP_IN = 0.12
 
 
-def read_thumbnail(path: Path | None) -> npt.NDArray[np.uint8] | None:
+def read_thumbnail(path: Path | None, side_px: int = THUMBNAIL_PX) -> npt.NDArray[np.uint8] | None:
     """Reads a small upright RGB version of a picture.
 
     Args:
         path: File to read; None when it is not known.
+        side_px: Longer side of the result, at most.
 
     Returns:
-        Pixels of shape (H, W, 3), uint8, at most `THUMBNAIL_PX` a side, or None when the picture is missing, cannot be
+        Pixels of shape (H, W, 3), uint8, at most `side_px` a side, or None when the picture is missing, cannot be
         decoded or is too large: the galleries show a grey tile instead, because a report must not fail over a picture.
     """
     if path is None:
@@ -42,9 +43,9 @@ def read_thumbnail(path: Path | None) -> npt.NDArray[np.uint8] | None:
         with Image.open(path) as picture:
             if picture.width * picture.height > _MAX_PIXELS:
                 return None
-            picture.draft("RGB", (2 * THUMBNAIL_PX, 2 * THUMBNAIL_PX))
+            picture.draft("RGB", (2 * side_px, 2 * side_px))
             small = ImageOps.exif_transpose(picture)
-            small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+            small.thumbnail((side_px, side_px))
             return _to_rgb(small)
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
         return None

@@ -1,14 +1,10 @@
 """The report as one HTML page that opens without a network: everything it shows stands inside it."""
 
-import base64
-import hashlib
 import io
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 from PIL import Image
 
@@ -18,8 +14,8 @@ from phytoscope.schema.report import EvaluationReport, MetricValue, SplitReport
 from phytoscope.schema.table import GROUP_ID, LABEL, SPLIT, TARGET, Task
 from phytoscope.visualize.data import SMOOTHED, SPLIT_WORDS, find_kept_row, find_metric_column
 from phytoscope.visualize.figures import add_splits, shown_split
+from phytoscope.visualize.page import CSS_PX_PER_INCH, encode_address, render_page
 from phytoscope.visualize.text import (
-    clean_text,
     format_count,
     format_number,
     format_percent,
@@ -40,8 +36,6 @@ from phytoscope.visualize.words import (
 REJECTED_ROWS_SHOWN = 20
 _MAX_WIDTH_PX = 2000
 _DPI = 300
-# The text of a figure then has about the size of the text around it.
-_CSS_PX_PER_INCH = 118
 _TILES = {
     Task.classification: ("accuracy", "macro_f1", "top3_accuracy", "balanced_accuracy"),
     Task.regression: ("r2", "rmse", "mae", "mape", "bias"),
@@ -86,7 +80,6 @@ def render_report(
         raise ArtifactError(message)
     split = shown_split(report)
     part = report.splits[split]
-    script = _read_template("report.js")
     context = {
         "report": report,
         "part": part,
@@ -107,31 +100,8 @@ def render_report(
         "rejected": _describe_rejected(rejected),
         "figures": _group_figures(figures),
         "provenance": _list_provenance(report, facts),
-        "style": _read_template("report.css"),
-        "script": script,
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii"),
     }
-    return _environment().get_template("report.html.j2").render(context)
-
-
-def _read_template(name: str) -> str:
-    return resources.files("phytoscope.visualize").joinpath("templates", name).read_text(encoding="utf-8").strip()
-
-
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.DictLoader({"report.html.j2": _read_template("report.html.j2")}),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_clean_value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _clean_value(value: Any) -> Any:
-    # Markup is a kind of str that is the page's own; only texts from outside are cleaned, line by line.
-    return "\n".join(map(clean_text, value.split("\n"))) if type(value) is str else value
+    return render_page("report.html.j2", context)
 
 
 def _make_tiles(report: EvaluationReport, part: SplitReport) -> list[dict[str, Any]]:
@@ -323,7 +293,7 @@ def _inline_figure(path: Path) -> tuple[str, str, str]:
     """The picture as a data address, and its size on screen in pixels as texts (empty for vector graphics)."""
     try:
         if path.suffix.lower() == ".svg":
-            return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode("ascii"), "", ""
+            return encode_address(path.read_bytes(), "svg+xml"), "", ""
         with Image.open(path) as picture:
             small = picture.convert("RGB")
             dpi = float(picture.info.get("dpi", (_DPI, _DPI))[0])
@@ -336,6 +306,5 @@ def _inline_figure(path: Path) -> tuple[str, str, str]:
     content = io.BytesIO()
     kind = "jpeg" if path.stem.endswith("gallery") else "png"
     small.save(content, kind, quality=86, optimize=True)
-    encoded = base64.b64encode(content.getvalue()).decode("ascii")
-    scale = _CSS_PX_PER_INCH / max(dpi, 1.0)
-    return f"data:image/{kind};base64,{encoded}", str(round(scale * width)), str(round(scale * height))
+    scale = CSS_PX_PER_INCH / max(dpi, 1.0)
+    return encode_address(content.getvalue(), kind), str(round(scale * width)), str(round(scale * height))

@@ -25,6 +25,14 @@ def figure_text(text: str, width: int = _FIGURE_WIDTH) -> str:
     return shown.replace("$", r"\$")
 
 
+def shorten_middle(text: str, width: int) -> str:
+    """At most `width` characters: the start and, because file names differ there, more of the end."""
+    if len(text) <= width:
+        return text
+    tail = 2 * (width - 1) // 3
+    return f"{text[: width - 1 - tail]}\u2026{text[len(text) - tail :]}"
+
+
 def wrap_figure_text(text: str, width: int, lines: int) -> str:
     """Like `figure_text`, broken into at most `lines` lines of `width` characters."""
     wrapped = textwrap.wrap(clean_text(text), width, max_lines=lines, placeholder="\u2026")

@@ -3,46 +3,16 @@
 import base64
 import dataclasses
 import io
-from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 from PIL import Image
 
+from factories.pages import PageReader
 from factories.predictions import make_rejected
 from factories.reports import build_classification
 from phytoscope.errors import ArtifactError
 from phytoscope.visualize.html import render_report
-
-VOID = {"meta", "link", "img", "br"}
-
-
-class PageReader(HTMLParser):
-    """Collects tags, addresses and text, and checks that every tag is closed where it should be."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.open, self.tags, self.addresses, self.text = [], [], [], []
-        self.feed(page)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.addresses += [value for name, value in attrs if name in {"src", "href", "action", "data", "srcset"}]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] not in {"script", "style"}:
-            self.text.append(data)
-
-    @property
-    def plain(self):
-        return " ".join(" ".join(self.text).replace("\u00a0", " ").split())
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from phytoscope.visualize.text import (
     format_quantity,
     prettify_class,
     prettify_classes,
+    shorten_middle,
     wrap_figure_text,
 )
 
@@ -89,3 +90,13 @@ def test_units_stay_with_their_numbers():
 def test_counts_agree_with_their_nouns(count, expected):
     """One is singular, all others are plural."""
     assert format_count(count, "leaf", "leaves") == expected
+
+
+@pytest.mark.parametrize("width", [2, 9, 10, 30])
+def test_long_names_are_shortened_in_the_middle(width):
+    """Start and end stay, the result is never wider than asked for."""
+    name = "Tomato/0123456789.jpg"
+    short = shorten_middle(name, width)
+    assert len(short) == min(width, len(name))
+    assert short[0] == "T"
+    assert short.endswith(name[-1] if width > 2 else "\u2026")

@@ -13,3 +13,7 @@ for (const head of document.querySelectorAll("table.sortable thead th")) {
     table.tBodies[0].append(...(ascending ? rows : rows.reverse()));
   });
 }
+// Paper cannot be clicked: what is folded away is opened for printing.
+addEventListener("beforeprint", () => {
+  for (const part of document.querySelectorAll("details")) part.open = true;
+});

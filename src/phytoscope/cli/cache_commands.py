@@ -1,0 +1,126 @@
+"""`phytoscope cache info|prune`: what is kept so that no image is decoded twice, and how it is made smaller."""
+
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from phytoscope.cli.terminal import out
+from phytoscope.errors import ConfigError
+from phytoscope.schema.artifact import resolve_path
+from phytoscope.schema.config import PathsConfig
+
+if TYPE_CHECKING:
+    from phytoscope.data.cache_care import CachePiece
+
+cache_app = typer.Typer(
+    help="Show and prune what is kept so that no image is decoded twice.", no_args_is_help=True, rich_markup_mode="rich"
+)
+_DEFAULT = Path(PathsConfig.runs_dir) / "cache"
+CacheDir = Annotated[Path, typer.Option("--cache-dir", help="Folder of the cache (paths.cache_dir of the runs).")]
+
+
+@cache_app.command()
+def info(cache_dir: CacheDir = _DEFAULT) -> None:
+    """Show what lies in the cache: pixels of each preparation, facts of images, leftovers of killed processes.
+
+    [bold]Example[/]
+
+    phytoscope cache info --cache-dir runs/cache
+    """
+    from phytoscope.data.cache_care import BYTES_PER_GB, PieceKind, list_cache
+
+    folder = resolve_path(str(cache_dir), "--cache-dir")
+    groups: dict[tuple[str, str], list[CachePiece]] = {}
+    for piece in list_cache(folder):
+        name = piece.place.parent.name[:8] if piece.kind is PieceKind.pixels else ""
+        groups.setdefault((piece.kind.value, name), []).append(piece)
+    table = Table(box=None, pad_edge=False)
+    for title in ("what", "preparation", "px", "pictures", "files", "GB", "last use"):
+        table.add_column(title, justify="left" if title in ("what", "preparation") else "right")
+    for (kind, name), pieces in groups.items():
+        is_pixels = kind == PieceKind.pixels.value
+        table.add_row(
+            kind,
+            name,
+            str(pieces[0].size_px) if is_pixels else "",
+            str(sum(piece.pictures for piece in pieces)) if is_pixels else "",
+            str(len(pieces)),
+            _word_gb(sum(piece.size_bytes for piece in pieces)),
+            _word_time(max(piece.last_use for piece in pieces)),
+        )
+    out.print(table)
+    pixels = sum(
+        piece.size_bytes
+        for pieces in groups.values()
+        for piece in pieces
+        if piece.kind in (PieceKind.pixels, PieceKind.old_pixels)
+    )
+    total = sum(piece.size_bytes for pieces in groups.values() for piece in pieces if piece.kind is not PieceKind.other)
+    out.print(f"\n{escape(str(folder))}: {_word_gb(total)} GB in all, {_word_gb(pixels)} GB of it pixels.")
+    bound = _word_gb(PathsConfig.cache_max_gb * BYTES_PER_GB)
+    out.print(
+        f"Runs keep the pixels below paths.cache_max_gb ({bound} GB when not set); `phytoscope cache prune` removes."
+    )
+
+
+@cache_app.command()
+def prune(
+    cache_dir: CacheDir = _DEFAULT,
+    max_gb: Annotated[
+        float | None, typer.Option(min=0, help="Remove pixels beyond this size, first those unused for longest.")
+    ] = None,
+    older_than: Annotated[
+        float | None, typer.Option(min=0, help="Remove pixels that were not used for so many days.", metavar="DAYS")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Remove all pixels and the facts of images; runs and packages stay.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Make the cache smaller: leftovers and pixels of older versions always go, the rest as the options say.
+
+    [bold]Examples[/]
+
+    phytoscope cache prune --max-gb 10
+
+    phytoscope cache prune --older-than 30 --dry-run
+
+    Nothing is lost but time: what a run needs and does not find is decoded again. Files that are not the cache's are
+    never touched. Without an option pixels beyond 50 GB go.
+    """
+    from phytoscope.data.cache_care import BYTES_PER_GB, prune_cache
+
+    if everything and (max_gb is not None or older_than is not None):
+        message = "--all removes everything: leave out --max-gb and --older-than, or leave out --all."
+        raise ConfigError(message)
+    if max_gb is None and older_than is None:
+        max_gb = PathsConfig.cache_max_gb
+    folder = resolve_path(str(cache_dir), "--cache-dir")
+    pruned = prune_cache(
+        folder,
+        max_bytes=None if max_gb is None else max_gb * BYTES_PER_GB,
+        older_than_s=None if older_than is None else older_than * 24 * 3600,
+        everything=everything,
+        dry_run=dry_run,
+    )
+    verb = "would be removed" if dry_run else "removed"
+    for piece in pruned.removed:
+        name = piece.place.relative_to(folder).as_posix()
+        out.print(escape(f"{verb}: {piece.kind.value} {name}, {_word_gb(piece.size_bytes)} GB"))
+    for piece in pruned.busy:
+        out.print(escape(f"kept, another process uses it: {piece.place.relative_to(folder).as_posix()}"))
+    freed = "would be freed" if dry_run else "freed"
+    out.print(escape(f"{_word_gb(pruned.freed_bytes)} GB {freed}, {_word_gb(pruned.left_bytes)} GB left in {folder}"))
+
+
+def _word_gb(size_bytes: float) -> str:
+    gb = size_bytes / 1e9
+    return f"{gb:.2f}" if gb >= 0.01 or size_bytes <= 0 else f"{gb:.6f}"
+
+
+def _word_time(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")

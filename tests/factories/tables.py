@@ -8,7 +8,11 @@ import openpyxl
 import pandas as pd
 
 from factories.images import write_image
+from phytoscope.data.image_facts import read_image_facts
 from phytoscope.data.source import Source
+from phytoscope.data.validate import Validated, validate_source
+from phytoscope.schema.config import DataConfig, DataKind
+from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import Task
 
 HEADER = ["filename", "plant", "weight_g", "is_active"]
@@ -92,6 +96,25 @@ def make_source(folder, answers, *, task=Task.regression, groups=None, lines=Tru
     else:
         rows["target"] = pd.Series(list(answers), dtype=float)
     return Source(rows, task, "class" if task is Task.classification else "weight_g", "filename" if lines else "")
+
+
+def look_and_validate(source, folder, config=None) -> Validated:
+    """Look at the images of a source and validate it.
+
+    Args:
+        source: Rows to check.
+        folder: Where the facts are kept.
+        config: Settings of the data; those of a plain table when None.
+    """
+    config = config or DataConfig(DataKind.table, workers=1)
+    facts = read_image_facts(
+        list(source.rows["path"]),
+        Path(folder) / "facts",
+        max_megapixels=config.max_megapixels,
+        workers=1,
+        progress=SilentProgress(),
+    )
+    return validate_source(source, config, facts, SilentProgress())
 
 
 def make_manifest(groups, answers, *, task=Task.regression, pictures=None):

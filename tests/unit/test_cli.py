@@ -16,7 +16,7 @@ from phytoscope.cli.compose import compose
 from phytoscope.errors import ConfigError
 from phytoscope.schema.config import SCHEMA_OF_GROUP
 
-COMMANDS = ["run", "prepare", "train", "evaluate", "package", "predict", "demo", "settings"]
+COMMANDS = ["inspect", "run", "prepare", "train", "evaluate", "package", "predict", "demo", "settings"]
 HEAVY = ["torch", "timm", "lightning", "matplotlib", "pandas", "albumentations", "cv2", "sklearn"]
 
 

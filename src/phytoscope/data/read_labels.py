@@ -1,14 +1,21 @@
 """From a spreadsheet beside a folder of images to source rows: the general table and the farmbot biomass layout."""
 
 import dataclasses
+import posixpath
+import re
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from phytoscope.data.cells import canonical_text, to_number
+from phytoscope.data.covariates import explain_number, map_unique, read_covariates
 from phytoscope.data.read_folder import group_by_pattern
-from phytoscope.data.read_table import DECIMAL_COMMA, TABLE_SUFFIXES, canonical_text, find_column, read_table, to_number
+from phytoscope.data.read_table import DECIMAL_COMMA, TABLE_SUFFIXES, find_column, read_table
+from phytoscope.data.rule_text import parse_rule
+from phytoscope.data.rules import list_columns, resolve_columns
 from phytoscope.data.source import Fault, Source, find_file, find_folder, printable
+from phytoscope.data.units import same_unit, split_unit
 from phytoscope.errors import ConfigError, DataNotFoundError, suggest
 from phytoscope.schema.config import DataConfig
 from phytoscope.schema.table import GROUP_ID, LABEL, META_PREFIX, PATH, SAMPLE_ID, SOURCE_ROW, TARGET, Task
@@ -29,6 +36,8 @@ _IMAGE_COLUMNS = (
     "dateiname",
 )
 _FARMBOT_TABLES = ("digital_biomass_labels.xlsx", "digital_biomass_labels.csv")
+# What makes a name more than folders and a file: other separators, roots, drives, `.` and `..`.
+_ODD_NAME = re.compile(r"\\|^/|^.:|\./|//")
 _FARMBOT_IMAGES = ("images_med_res", "images")
 
 
@@ -39,7 +48,8 @@ def read_labels(config: DataConfig) -> Source:
         config: `table`, `images`, `target` or `label`, `group_by`, `image_column`, `group_pattern`.
 
     Raises:
-        ConfigError: A needed setting or a named column is missing, or both `target` and `label` are given.
+        ConfigError: A needed setting or a named column is missing, both `target` and `label` are given, `unit` is not
+            the one in the column's name, or a rule cannot be read.
         DataNotFoundError: The table or the folder does not exist, or the table has no row.
         DataValidationError: The table cannot be read.
     """
@@ -53,23 +63,32 @@ def read_labels(config: DataConfig) -> Source:
         )
         raise ConfigError(message)
     image_column = _image_column(table, config.image_column)
-    key = "data.target" if config.label is None else "data.label"
-    answer = find_column(table, config.target if config.label is None else config.label, key)  # type: ignore[arg-type]
+    is_regression = config.label is None
+    key = "data.target" if is_regression else "data.label"
+    answer = find_column(table, config.target if is_regression else config.label, key)  # type: ignore[arg-type]
+    unit = _check_unit(answer, config.unit) if is_regression else ""
     group_columns = [find_column(table, name, "data.group_by") for name in config.group_by]
     rows, faults = _image_rows(table, image_column, images)
-    if config.label is None:
-        rows[TARGET], target_faults = _targets(table.loc[rows.index], rows, answer)
+    commas = table.attrs[DECIMAL_COMMA]
+    table = table.loc[rows.index]
+    if is_regression:
+        rows[TARGET], target_faults = _targets(table[answer], rows[SAMPLE_ID], comma=commas[answer])
         faults += target_faults
     else:
-        rows[LABEL] = table.loc[rows.index, answer].map(canonical_text, na_action="ignore").astype(object)
-    table = table.loc[rows.index]
+        rows[LABEL] = map_unique(table[answer], canonical_text)
     rows[GROUP_ID] = (
         _groups(table, group_columns) if group_columns else group_by_pattern(rows[SAMPLE_ID], config.group_pattern)
     )
-    meta = table.drop(columns=[image_column, answer]).rename(columns=lambda name: f"{META_PREFIX}{name}")
-    rows = pd.concat([rows, meta.apply(_storable)], axis=1).reset_index(drop=True)
-    task = Task.regression if config.label is None else Task.classification
-    return Source(rows, task, answer, image_column, faults)
+    others, warnings = read_covariates(
+        table.drop(columns=[image_column, answer]), rows[SAMPLE_ID], commas, group_columns
+    )
+    rows = pd.concat([rows, others.add_prefix(META_PREFIX)], axis=1).reset_index(drop=True)
+    task = Task.regression if is_regression else Task.classification
+    source = Source(rows, task, answer, image_column, faults, warnings, unit)
+    # A rule with a wrong name is refused before the images are looked at, which may take hours.
+    for rule in map(parse_rule, config.rules):
+        resolve_columns(rule, list_columns(source))
+    return source
 
 
 def read_farmbot_biomass(config: DataConfig) -> Source:
@@ -134,24 +153,24 @@ def _image_column(table: pd.DataFrame, name: str | None) -> str:
 
 
 def _image_rows(table: pd.DataFrame, column: str, images: Path) -> tuple[pd.DataFrame, list[Fault]]:
-    names = table[column].map(canonical_text, na_action="ignore")
+    names = map_unique(table[column], canonical_text)
+    remedy = "write the image's file name or remove the row"
     faults = [
-        Fault(
-            "",
-            "no image is named",
-            "write the image's file name or remove the row",
-            column=column,
-            source_row=int(line),
-        )
+        Fault("", "no image is named", remedy, column=column, source_row=int(line))
         for line in table.index[names.isna()]
     ]
     names = names.dropna()
+    folder = str(images)
     sample_ids = [_relative_name(str(name), images) for name in names]
     rows = pd.DataFrame(
         {
-            SAMPLE_ID: sample_ids,
-            PATH: [str(images / sample_id) for sample_id in sample_ids],
-            SOURCE_ROW: pd.array([int(line) for line in names.index], dtype="Int64"),
+            SAMPLE_ID: pd.Series(sample_ids, index=names.index, dtype=object),
+            PATH: pd.Series(
+                [name if _is_absolute(name) else f"{folder}/{name}" for name in sample_ids],
+                index=names.index,
+                dtype=object,
+            ),
+            SOURCE_ROW: pd.array(names.index.to_numpy(), dtype="Int64"),
         },
         index=names.index,
     )
@@ -159,43 +178,73 @@ def _image_rows(table: pd.DataFrame, column: str, images: Path) -> tuple[pd.Data
 
 
 def _relative_name(name: str, images: Path) -> str:
-    path = Path(name.replace("\\", "/"))
-    if path.is_absolute() and path.is_relative_to(images):
-        path = path.relative_to(images)
-    return printable(path.as_posix())
+    if name.isascii() and _ODD_NAME.search(name) is None:
+        return name
+    name = name.replace("\\", "/")
+    if _is_absolute(name):
+        path = Path(name)
+        name = path.relative_to(images).as_posix() if path.is_relative_to(images) else path.as_posix()
+    elif "./" in name or "//" in name:
+        # `./a.png` and `b/../a.png` are one image; the two slashes of a web address are kept for the error.
+        name = name if re.match(r"\w+://", name) else posixpath.normpath(name)
+    return printable(name)
 
 
-def _targets(table: pd.DataFrame, rows: pd.DataFrame, column: str) -> tuple[pd.Series, list[Fault]]:
-    comma = bool(table.attrs[DECIMAL_COMMA][column])
-    values: list[float] = []
-    faults: list[Fault] = []
-    for line, sample_id, cell in zip(table.index, rows[SAMPLE_ID], table[column], strict=True):
+def _is_absolute(name: str) -> bool:
+    return name[0] == "/" or name[1:3] == ":/"
+
+
+def _check_unit(answer: str, given: str) -> str:
+    unit = split_unit(answer)[1]
+    if unit and given.strip() and not same_unit(unit, given):
+        message = (
+            f"data.unit={given!r}, but the column {answer!r} says {unit!r}: give data.unit={unit!r}, or correct the "
+            "name of the column; every number would be read in the wrong unit otherwise."
+        )
+        raise ConfigError(message)
+    return unit
+
+
+def _targets(cells: pd.Series, names: pd.Series, *, comma: bool) -> tuple[pd.Series, list[Fault]]:
+    if cells.dtype == float:
+        return cells, []
+    reasons: dict[object, str] = {}
+
+    def read(cell: object) -> float | None:
         try:
             if isinstance(cell, bool):
                 raise ValueError(f"{cell} is not a number")  # noqa: EM102 (caught two lines below)
-            values.append(to_number(cell, comma=comma and isinstance(cell, str)))
+            return to_number(cell, comma=comma)
         except ValueError as error:
-            values.append(float("nan"))
-            remedy = "write a number; for classes use data.label instead of data.target"
-            faults.append(Fault(sample_id, f"the target is text: {error}", remedy, column, str(cell), int(line)))
-    return pd.Series(values, index=table.index, dtype=float), faults
+            reasons[cell] = f"the target is text: {error}"
+            return np.nan
+
+    values = map_unique(cells, read).astype(float)
+    # Words from top to bottom are classes; a few are slips.
+    unread = cells.isin(list(reasons)).to_numpy(dtype=bool)
+    is_class = values.isna().all()
+    remedy = "write a number; for classes use data.label instead of data.target"
+    faults = [
+        Fault(
+            str(name),
+            reasons[cell],
+            remedy if is_class else explain_number(str(cell), comma=comma),
+            str(cells.name),
+            str(cell),
+            int(line),
+        )
+        for line, name, cell in zip(cells.index[unread], names[unread], cells[unread], strict=True)
+    ]
+    return values, faults
 
 
 def _groups(table: pd.DataFrame, columns: list[str]) -> pd.Series:
-    parts = pd.DataFrame({name: table[name].map(canonical_text, na_action="ignore") for name in columns})
+    parts = [map_unique(table[name], canonical_text) for name in columns]
     # A plant without a complete name must not be thrown together with all the others without one.
-    names = [
-        None if any(pd.isna(part) for part in row) else "/".join(map(str, row)) for row in parts.itertuples(index=False)
-    ]
-    return pd.Series(names, index=table.index, dtype=object)
-
-
-def _storable(column: pd.Series) -> pd.Series:
-    # One column of a Parquet file has one type.
-    kinds = {type(value) for value in column.dropna()}
-    if kinds <= {bool}:
-        return column.astype("boolean")
-    if column.dtype == float:
-        return column
-    values: list[Any] = [None if pd.isna(value) else str(value) for value in column]
-    return pd.Series(values, index=column.index, dtype=object)
+    complete = ~pd.concat(parts, axis=1).isna().any(axis=1)
+    names = parts[0][complete]
+    for part in parts[1:]:
+        names = names + "/" + part[complete]
+    groups = pd.Series([None] * len(table), index=table.index, dtype=object)
+    groups[complete] = names
+    return groups

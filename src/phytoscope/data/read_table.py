@@ -1,40 +1,40 @@
 """Reads spreadsheets as people export them: CSV, TSV, XLSX or Parquet, with decimal commas and German words."""
 
 import codecs
-import contextlib
 import csv
-import datetime
 import io
-import math
 import re
 import warnings
 import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import openpyxl
 import pandas as pd
+import pyarrow as pa
 from openpyxl.utils.exceptions import InvalidFileException
 
+from phytoscope.data.cells import Cells, clean_texts, clean_values, find_decimal_commas, give_plain_type
+from phytoscope.data.units import fold_name
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError, PhytoscopeError, suggest
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".parquet")
 DECIMAL_COMMA = "decimal_comma"
 """Key in the `attrs` of a table: column -> whether its texts write decimals with a comma."""
-_SEPARATOR = "separator"
-_EMPTY = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "#n/a", "#nv", "?"})
-_BOOLEANS = {"wahr": True, "falsch": False, "true": True, "false": False}
-# A group of thousands never starts with 0 and always has three digits; anything else after one comma is a decimal.
-_DECIMAL_COMMA = re.compile(r"^[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+),(?:\d{1,2}|\d{4,})$|^[+-]?0,\d+$")
-_DECIMAL_POINT = re.compile(r"^[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)\.(?:\d{1,2}|\d{4,})$|^[+-]?0\.\d+$")
-# Decimals of exactly three digits, or thousands: only the rest of the file can tell.
-_EITHER = re.compile(r"^[+-]?[1-9]\d{0,2},\d{3}$")
-_GERMAN = re.compile(r"^[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d*)(?:,\d+)?(?:[eE][+-]?\d+)?$")
-_ENGLISH = re.compile(r"^[+-]?(?:[1-9]\d{0,2}(?:,\d{3})+|\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?$")
-_LEADING_ZERO = re.compile(r"^[+-]?0\d")
-# Above this a float skips whole numbers, and two plants would become one.
-_LARGEST_EXACT = 2**53
+_LINES_AT_ONCE = 50_000
+_HEAD_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """A table before its columns have types: names, cells, lines, and what parted the cells of the file."""
+
+    columns: list[tuple[str, Cells]]
+    lines: pd.Index
+    separator: str | None = None
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -70,136 +70,108 @@ def read_table(path: Path) -> pd.DataFrame:
     except OSError as error:
         message = f"{str(path)!r} cannot be opened ({error.strerror or error})."
         raise DataNotFoundError(message) from error
-    separator = raw.attrs.get(_SEPARATOR)
-    repeated = sorted({name for name in raw.columns if list(raw.columns).count(name) > 1})
+    names = [name for name, _ in raw.columns]
+    repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         message = (
             f"{str(path)!r}: two columns have the same name: {', '.join(map(repr, repeated))}; rename one of each."
         )
         raise DataValidationError(message)
-    if raw.empty:
+    if raw.lines.empty:
         message = f"{str(path)!r} has a header but no row."
         raise DataNotFoundError(message)
-    cells = {name: [_clean(value) for value in raw[name]] for name in raw.columns}
-    commas = _find_decimal_commas(cells, separator)
-    table = pd.DataFrame(
-        {name: _plain_type(values, raw.index, comma=commas[name]) for name, values in cells.items()}, index=raw.index
-    )
+    cells = dict(raw.columns)
+    commas = find_decimal_commas(cells, raw.separator)
+    # Each column's cells are let go as soon as they have a type: a million rows are held once.
+    typed = {name: give_plain_type(cells.pop(name), raw.lines, comma=commas[name]) for name in names}
+    table = pd.DataFrame(typed, index=raw.lines)
     table.attrs[DECIMAL_COMMA] = commas
     return table
 
 
-def to_number(value: object, *, comma: bool = False) -> float:
-    """Reads one cell as a number.
-
-    Args:
-        value: A cell: a number, a text, or nothing.
-        comma: Whether the decimal separator is a comma.
-
-    Returns:
-        The number; NaN when the cell is empty.
-
-    Raises:
-        ValueError: The cell holds something that is not a finite number.
-    """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return math.nan
-    number = math.nan
-    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
-        with contextlib.suppress(OverflowError):
-            number = float(value)
-    else:
-        text = re.sub("[\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}']", "", str(value).strip())
-        pattern = _GERMAN if comma else _ENGLISH
-        if pattern.match(text) and any(char.isdigit() for char in text):
-            text = text.replace(".", "").replace(",", ".") if comma else text.replace(",", "")
-            with contextlib.suppress(ValueError):
-                number = float(text)
-    if not math.isfinite(number):
-        message = f"{str(value)!r} is not a number"
-        raise ValueError(message)
-    return number
-
-
 def find_column(table: pd.DataFrame, name: str, key: str) -> str:
-    """Finds a column by its name, first to the letter, then without regard to case and spaces around it.
+    """Finds a column by its name: to the letter, then without regard to case and spaces around it, then without unit.
 
     Args:
         table: The table.
-        name: What the user wrote.
+        name: What the user wrote; `fresh_weight` finds `fresh weight (g)`.
         key: The setting it was written for, for the error.
 
     Raises:
-        ConfigError: There is no such column; the text names the nearest.
+        ConfigError: There is no such column, the text names the nearest; or the name fits several.
     """
-    if name in table.columns:
+    return match_name(name, [str(column) for column in table.columns], key)
+
+
+def match_name(name: str, columns: list[str], key: str) -> str:
+    """Finds a name among names; see `find_column`.
+
+    Raises:
+        ConfigError: There is no such name, or it fits several.
+    """
+    if name in columns:
         return name
-    folded = {str(column).strip().lower(): str(column) for column in table.columns}
+    folded = {column.strip().lower(): column for column in columns}
     if name.strip().lower() in folded:
         return folded[name.strip().lower()]
-    message = f"{key}: the table has no column {name!r}; {suggest(name, map(str, table.columns))}"
+    same = [column for column in columns if fold_name(column) == fold_name(name)]
+    if len(same) > 1:
+        message = f"{key}: {name!r} may be any of the columns {', '.join(map(repr, same))}; write one of them in full."
+        raise ConfigError(message)
+    if same:
+        return same[0]
+    message = f"{key}: the table has no column {name!r}; {suggest(name, columns)}"
     raise ConfigError(message)
 
 
-def canonical_text(value: object) -> str | None:
-    """One spelling for a cell used as a name: `2`, `2.0` and `" 2 "` are the same plant; None when empty."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
-        return value.date().isoformat()
-    return str(value).strip() or None
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path) -> _Raw:
     content = path.read_bytes()
     if not content.strip():
         message = f"{str(path)!r} is empty."
         raise DataNotFoundError(message)
-    text = _decode(content)
-    if "\0" in text:
+    encoding = _find_encoding(content)
+    if "\0" in content.decode(encoding, errors="replace") if encoding == "utf-16" else b"\0" in content:
         message = f"{str(path)!r} is not a text file: it holds binary data."
         raise DataValidationError(message)
+    head = content[:_HEAD_BYTES].decode(encoding, errors="replace")
     # Spreadsheet programs write and read this line to say which separator follows.
-    declared = re.match(r"sep=(.)[ \t]*\r?\n", text, re.IGNORECASE)
-    if declared:
-        separator = declared[1]
-        # The line is emptied and not removed, so that line numbers stay those of the file.
-        text = text[declared.end() - 1 :]
-    else:
-        separator = "\t" if path.suffix.lower() == ".tsv" else _sniff_separator(text)
-    try:
-        lines: list[list[Any]] = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
-    except csv.Error as error:
-        message = (
-            f"{str(path)!r} cannot be read as a table ({error}): a quotation mark is opened and not closed, or stands "
-            "inside a cell without being doubled."
-        )
-        raise DataValidationError(message) from error
-    table = _to_frame(path, lines)
-    table.attrs[_SEPARATOR] = separator
-    return table
+    declared = re.match(r"sep=(.)[ \t]*\r?\n", head, re.IGNORECASE)
+    usual = "\t" if path.suffix.lower() == ".tsv" else _sniff_separator(head)
+    separator = declared[1] if declared else usual
+    with io.TextIOWrapper(io.BytesIO(content), encoding=encoding, errors="replace", newline="") as text:
+        if declared:
+            text.readline()
+        try:
+            rows = csv.reader(text, delimiter=separator, strict=True)
+            # The line that declares the separator counts as a line of the file.
+            return _to_raw(path, rows, skipped=1 if declared else 0, separator=separator)
+        except csv.Error as error:
+            message = (
+                f"{str(path)!r} cannot be read as a table ({error}): a quotation mark is opened and not closed, or "
+                "stands inside a cell without being doubled."
+            )
+            raise DataValidationError(message) from error
 
 
-def _decode(content: bytes) -> str:
+def _find_encoding(content: bytes) -> str:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16", errors="replace")
+        return "utf-16"
     try:
-        return content.decode("utf-8-sig")
+        content.decode("utf-8-sig")
     except UnicodeDecodeError:
         # Spreadsheet programs on Windows still export this code page; it decodes any byte they write.
-        return content.decode("cp1252", errors="replace")
+        return "cp1252"
+    return "utf-8-sig"
 
 
 def _sniff_separator(text: str) -> str:
-    header = next(line for line in text.splitlines() if line.strip())
+    header = next((line for line in text.splitlines() if line.strip()), "")
     header = re.sub(r'"[^"]*"', "", header)
     counts = {separator: header.count(separator) for separator in (";", "\t", ",")}
     return max(counts, key=lambda separator: counts[separator])
 
 
-def _read_xlsx(path: Path) -> pd.DataFrame:
+def _read_xlsx(path: Path) -> _Raw:
     try:
         with warnings.catch_warnings():
             # What openpyxl leaves out (styles, drop-down lists) holds no data.
@@ -218,38 +190,65 @@ def _read_xlsx(path: Path) -> pd.DataFrame:
             "without a password."
         )
         raise DataValidationError(message) from error
-    return _to_frame(path, lines)
+    return _to_raw(path, lines)
 
 
 def _is_blank(cell: Any) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
-def _to_frame(path: Path, lines: list[list[Any]]) -> pd.DataFrame:
-    first = next((number for number, row in enumerate(lines) if not all(map(_is_blank, row))), None)
-    if first is None:
+def _to_raw(path: Path, rows: Iterable[list[Any]], *, skipped: int = 0, separator: str | None = None) -> _Raw:
+    """Parts rows into columns, some thousand lines at a time; texts are held in compact form from there on."""
+    numbered = enumerate(rows, start=1 + skipped)
+    header: list[str] = []
+    for _, row in numbered:
+        header = ["" if _is_blank(name) else str(name).strip() for name in row]
+        if any(header):
+            break
+    if not any(header):
         message = f"{str(path)!r} is empty."
         raise DataNotFoundError(message)
-    header = ["" if _is_blank(name) else str(name).strip() for name in lines[first]]
     while not header[-1]:
         header.pop()
-    body = [(first + number, row) for number, row in enumerate(lines[first:], start=1) if not all(map(_is_blank, row))]
-    body = body[1:]
-    wrong = [str(number) for number, row in body if not all(map(_is_blank, row[len(header) :]))]
+    # A column without a name is the running number that programs write in front.
+    keep = [position for position, name in enumerate(header) if name]
+    is_text = separator is not None
+    parts: list[list[Any]] = [[] for _ in keep]
+    lines: list[int] = []
+    wrong: list[str] = []
+    while part := list(islice(numbered, _LINES_AT_ONCE)):
+        filled = [(number, row) for number, row in part if not _is_empty(row)]
+        wrong += [str(number) for number, row in filled if len(row) > len(header) and _has_more(row, len(header))]
+        lines += [number for number, _ in filled]
+        short = [None] * len(header)
+        columns = list(zip(*(row if len(row) >= len(header) else [*row, *short] for _, row in filled), strict=False))
+        for place, position in zip(parts, keep, strict=True):
+            values = columns[position] if columns else ()
+            place.append(pa.array(values, pa.string()) if is_text else values)
     if wrong:
         message = (
             f"{str(path)!r}: more cells than the {len(header)} columns of the header in line {', '.join(wrong[:10])}; "
             "give every column a name, and put quotes around cells that hold the separator."
         )
         raise DataValidationError(message)
-    # A column without a name is the running number that programs write in front.
-    keep = [position for position, name in enumerate(header) if name]
-    cells = [[row[position] if position < len(row) else None for position in keep] for _, row in body]
-    names = [header[position] for position in keep]
-    return pd.DataFrame(cells, columns=names, index=[number for number, _ in body], dtype=object)
+    cells = [
+        clean_texts(place) if is_text else clean_values([cell for part in place for cell in part]) for place in parts
+    ]
+    return _Raw(
+        [(header[position], column) for position, column in zip(keep, cells, strict=True)], pd.Index(lines), separator
+    )
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _is_empty(row: list[Any]) -> bool:
+    # Most rows are told by their first cell.
+    return not row or (_is_blank(row[0]) and all(map(_is_blank, row)))
+
+
+def _has_more(row: list[Any], length: int) -> bool:
+    return not all(map(_is_blank, row[length:]))
+
+
+def _read_parquet(path: Path) -> _Raw:
     try:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
@@ -257,48 +256,11 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         raise DataValidationError(message) from error
     if any(name is not None for name in table.index.names):
         table = table.reset_index()
-    table.columns = [str(name).strip() for name in table.columns]
-    table.index = pd.RangeIndex(2, len(table) + 2)
-    return table.astype(object)
+    columns = [(str(name).strip(), _cells_of(table.iloc[:, place])) for place, name in enumerate(table.columns)]
+    return _Raw(columns, pd.RangeIndex(2, len(table) + 2))
 
 
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        text = value.strip()
-        return None if text.lower() in _EMPTY else text
-    if value is None or value is pd.NA or value is pd.NaT:
-        return None
-    return None if isinstance(value, float | np.floating) and math.isnan(value) else value
-
-
-def _find_decimal_commas(cells: dict[str, list[Any]], separator: str | None) -> dict[str, bool]:
-    """Which columns write decimals with a comma: its own cells decide, then the other columns, then the separator."""
-    texts = {name: [value for value in values if isinstance(value, str)] for name, values in cells.items()}
-    commas = {name: any(_DECIMAL_COMMA.match(text) for text in column) for name, column in texts.items()}
-    points = {name: any(_DECIMAL_POINT.match(text) for text in column) for name, column in texts.items()}
-    elsewhere = any(commas.values())
-    if not elsewhere and not any(points.values()) and separator == ";":
-        elsewhere = any(_EITHER.match(text) for column in texts.values() for text in column)
-    return {name: commas[name] if commas[name] != points[name] else elsewhere for name in cells}
-
-
-def _plain_type(values: list[Any], index: pd.Index, *, comma: bool) -> pd.Series:
-    present = [value for value in values if value is not None]
-    if not present:
-        return pd.Series(np.full(len(values), np.nan), index=index)
-    if all(str(value).strip().lower() in _BOOLEANS for value in present):
-        flags = [None if value is None else _BOOLEANS[str(value).strip().lower()] for value in values]
-        return pd.Series(flags, index=index, dtype=object)
-    texts = pd.Series([canonical_text(value) for value in values], index=index, dtype=object)
-    # A leading zero belongs to a name (plant 02), not to a number.
-    if any(isinstance(value, str) and _LEADING_ZERO.match(value) for value in present):
-        return texts
-    try:
-        numbers = [to_number(value, comma=comma and isinstance(value, str)) for value in values]
-    except ValueError:
-        return texts
-    if any(
-        abs(number) > _LARGEST_EXACT and str(value).isdigit() for number, value in zip(numbers, values, strict=True)
-    ):
-        return texts
-    return pd.Series(numbers, index=index, dtype=float)
+def _cells_of(column: pd.Series) -> Cells:
+    if pd.api.types.is_string_dtype(column) and column.dtype != object:
+        return clean_texts([pa.array(column, pa.string(), from_pandas=True)])
+    return clean_values(column.astype(object).tolist())

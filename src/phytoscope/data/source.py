@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from phytoscope.errors import ConfigError, DataNotFoundError, suggest
-from phytoscope.schema.table import REJECTED_COLUMNS, Task
+from phytoscope.schema.table import REJECTED_COLUMNS, SOURCE_ROW, Task
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Why one row or file cannot be used.
+    """What is wrong with one cell, row or file.
 
     Attributes:
         path: Image the fault is about, as the user wrote it.
@@ -42,6 +41,8 @@ class Source:
         target_name: The user's own name of the target, or `class`.
         image_column: The user's own name of the column with the images; empty for a folder.
         faults: What was already found unusable.
+        warnings: Cells of other columns that could not be read; their rows are kept, the cells are missing.
+        unit: Unit of the target that its column's name gives, for example `g` of `fresh weight (g)`; else empty.
     """
 
     rows: pd.DataFrame
@@ -49,14 +50,20 @@ class Source:
     target_name: str
     image_column: str = ""
     faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
+    unit: str = ""
 
 
 def faults_to_table(faults: list[Fault]) -> pd.DataFrame:
     """One row a fault, in the order of the source rows, columns as in `rejected.csv`."""
-    rows: list[dict[str, Any]] = [{name: getattr(fault, name) for name in REJECTED_COLUMNS} for fault in faults]
-    table = pd.DataFrame(rows, columns=list(REJECTED_COLUMNS))
-    table["source_row"] = table["source_row"].astype("Int64")
-    return table.sort_values(["source_row", "path"], kind="stable", ignore_index=True)
+    table = pd.DataFrame({name: [getattr(fault, name) for fault in faults] for name in REJECTED_COLUMNS}, dtype=object)
+    return sort_faults(table)
+
+
+def sort_faults(table: pd.DataFrame) -> pd.DataFrame:
+    """The same faults in the order of the source rows, with one type a column."""
+    types = {name: "Int64" if name == SOURCE_ROW else object for name in REJECTED_COLUMNS}
+    return table.astype(types).sort_values([SOURCE_ROW, "path"], kind="stable", ignore_index=True)
 
 
 def printable(text: str) -> str:

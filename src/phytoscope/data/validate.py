@@ -1,21 +1,25 @@
-"""From source rows to the manifest: every image opened once, every fault collected, the rest can be learned from."""
+"""From source rows to the manifest: every fault is collected in one pass, the rest can be learned from."""
 
-import hashlib
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phytoscope.data.source import Fault, Source, faults_to_table
-from phytoscope.errors import DataValidationError, ImageReadError
+from phytoscope.data.answers import check_answers, find_contradictions
+from phytoscope.data.fault_log import FaultLog
+from phytoscope.data.image_facts import ImageFacts
+from phytoscope.data.missing_images import suggest_files
+from phytoscope.data.rules import check_rules
+from phytoscope.data.source import Source
+from phytoscope.data.table_schema import check_manifest
+from phytoscope.errors import DataValidationError
 from phytoscope.schema.config import DataConfig
+from phytoscope.schema.image_facts import REASON
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.table import (
+    DUPLICATE_ID,
     GREEN_PX,
     GROUP_ID,
     HEIGHT_PX,
@@ -27,59 +31,78 @@ from phytoscope.schema.table import (
     SHA256,
     SOURCE_ROW,
     TARGET,
+    UNLABELLED_COLUMNS,
     WIDTH_PX,
     Task,
 )
-from phytoscope.transforms.decode import IMAGE_SUFFIXES, decode_image, read_bytes
-from phytoscope.transforms.stream import map_ordered
 
-_PIXELS_LOOKED_AT = 1_000_000
+_FROM_FACTS = (SHA256, WIDTH_PX, HEIGHT_PX, GREEN_PX)
+_REMEDIES = {
+    "the file does not exist": "copy the image to this place or remove the row",
+    "the file is empty": "copy the image again",
+    "the file is truncated": "copy the image again",
+}
 
 
 @dataclass(frozen=True)
 class Validated:
-    """The manifest (one row an image that can be used) and the rejected rows, one row a fault."""
+    """The rows of a source, sorted by what they are good for.
+
+    Attributes:
+        manifest: One row an image that can be learned from; `MANIFEST_COLUMNS`, then the user's as `meta/<name>`.
+        unlabelled: One row a good image without an answer; `UNLABELLED_COLUMNS`, then the user's as `meta/<name>`.
+        rejected: One row a fault for which a row was left out; `REJECTED_COLUMNS`.
+        warnings: One row a fault in spite of which the row was kept; `REJECTED_COLUMNS`.
+    """
 
     manifest: pd.DataFrame
+    unlabelled: pd.DataFrame
     rejected: pd.DataFrame
+    warnings: pd.DataFrame
 
 
-@dataclass(frozen=True)
-class ImageFacts:
-    """What one look at an image gives; `reason` is set, and the rest empty, when it cannot be read."""
-
-    sha256: str = ""
-    width_px: int = 0
-    height_px: int = 0
-    green_px: int = 0
-    reason: str = ""
-
-
-def validate_source(source: Source, config: DataConfig, progress: Progress) -> Validated:
-    """Opens every image and sorts the rows into usable and rejected ones.
+def validate_source(source: Source, config: DataConfig, facts: ImageFacts, progress: Progress) -> Validated:
+    """Finds every fault of the rows and sorts them into usable, unlabelled and rejected ones.
 
     Args:
         source: The user's rows.
-        config: Allowed range of the target, size limit, number of workers.
-        progress: Told about every image.
+        config: Allowed range of the target, rules, unit.
+        facts: What is known of the images of `source.rows`, in the same order; only its table is read.
+        progress: Told about the checks.
 
     Returns:
-        Manifest and rejected rows. The manifest may be empty: see `check_learnable`.
+        Manifest, unlabelled and rejected rows, and warnings. The manifest may be empty: see `check_learnable`.
+
+    Raises:
+        ConfigError: A rule cannot be read, or names a column that is not there.
+        ValueError: The facts are not those of the rows.
     """
-    faults = [*source.faults, *_label_faults(source, config), *_repeated_names(source)]
-    unusable = {(fault.source_row, fault.path) for fault in faults}
-    keep = [
-        (None if pd.isna(row) else int(row), name) not in unusable
-        for row, name in zip(source.rows[SOURCE_ROW], source.rows[SAMPLE_ID], strict=True)
-    ]
-    # An image with a fault in its row is still opened, so that one pass names all its faults.
-    facts = _look_at_images(source.rows[PATH], config, progress)
-    faults += _image_faults(source, facts)
-    readable = np.array([not fact.reason for fact in facts], dtype=bool)
-    usable = readable & np.array(keep, dtype=bool)
-    manifest = _manifest(source.rows[usable], [fact for fact, use in zip(facts, usable, strict=True) if use])
-    manifest, more = _reject_contradictions(manifest, source)
-    return Validated(manifest, faults_to_table([*faults, *more]))
+    rows, table = source.rows.reset_index(drop=True), facts.table.reset_index(drop=True)
+    if len(rows) != len(table):
+        message = f"{len(table)} facts are given for {len(rows)} images; read the facts of source.rows['path']."
+        raise ValueError(message)
+    progress.start("Checking rows", 4)
+    answers, faults, warnings = FaultLog(rows), FaultLog(rows), FaultLog(rows)
+    faults.add_known(source.faults)
+    warnings.add_known(source.warnings)
+    unlabelled = check_answers(rows, source, config, answers)
+    progress.advance()
+    check_rules(rows, source, config, faults=faults, warnings=warnings)
+    _check_repeated(rows, source, faults)
+    progress.advance()
+    _check_images(rows, source, table, faults, warnings)
+    progress.advance()
+    # Whoever lacks nothing but the answer is kept apart.
+    unlabelled = unlabelled & ~faults.hit
+    answers.add_log(faults)
+    rows[list(_FROM_FACTS)] = table[list(_FROM_FACTS)]
+    find_contradictions(rows, source, answers)
+    manifest = _build_manifest(rows[~answers.hit])
+    apart = _sort_columns(_name_groups(rows[unlabelled]), UNLABELLED_COLUMNS)
+    check_manifest(manifest, source.task)
+    progress.advance()
+    progress.finish()
+    return Validated(manifest, apart, answers.to_table(), warnings.to_table())
 
 
 def check_learnable(validated: Validated, source: Source) -> None:
@@ -115,6 +138,26 @@ def check_learnable(validated: Validated, source: Source) -> None:
         raise DataValidationError(message)
 
 
+def check_strict(validated: Validated, listed_in: Path) -> None:
+    """Refuses data with any faulty row; warnings do not count.
+
+    Args:
+        validated: The checked rows.
+        listed_in: Where the faults are listed.
+
+    Raises:
+        DataValidationError: There is a fault.
+    """
+    rejected = validated.rejected
+    if len(rejected):
+        images = len(rejected[[SOURCE_ROW, PATH]].drop_duplicates())
+        message = (
+            f"data.strict=true and {len(rejected)} faults in {images} rows: {summarise_rejected(rejected)}. "
+            f"All are listed in {str(listed_in)!r}: mend them, or leave these rows out with data.strict=false."
+        )
+        raise DataValidationError(message)
+
+
 def summarise_rejected(rejected: pd.DataFrame, limit: int = 6) -> str:
     """The reasons with their counts, most frequent first, in one line; empty when nothing was rejected."""
     kinds = pd.Series([reason.partition(":")[0] for reason in rejected["reason"]], dtype=object).value_counts()
@@ -122,153 +165,98 @@ def summarise_rejected(rejected: pd.DataFrame, limit: int = 6) -> str:
     return "; ".join(parts) + (f"; and {len(kinds) - limit} other reasons" if len(kinds) > limit else "")
 
 
-def count_green_pixels(pixels: NDArray[np.uint8]) -> int:
-    """Counts the pixels that belong to the plant because they are greener than the rest.
-
-    Excess green 2g - r - b (Woebbecke et al. 1995, doi 10.13031/2013.27838), cut where Otsu's threshold (1979, doi
-    10.1109/TSMC.1979.4310076) parts the picture: a fixed threshold fails under a colour cast.
-
-    Args:
-        pixels: Shape (H, W, 3), uint8, RGB, 0-255.
-    """
-    # A large photograph is looked at in every second, third, ... row and column: the share of green is the same.
-    stride = max(1, math.isqrt(pixels.shape[0] * pixels.shape[1] // _PIXELS_LOOKED_AT))
-    red, green, blue = (pixels[::stride, ::stride, channel].astype(np.int16) for channel in range(3))
-    excess = np.clip(2 * green - red - blue, 0, 255).astype(np.uint8)
-    threshold, _ = cv2.threshold(excess, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    share = float(np.mean(excess > threshold))
-    height, width = pixels.shape[:2]
-    return int(share * height * width + 0.5)
-
-
-def _look_at_images(paths: pd.Series, config: DataConfig, progress: Progress) -> list[ImageFacts]:
-    progress.start("Looking at images", len(paths))
-    facts = list(map_ordered(lambda path: _look_at(path, config.max_megapixels), paths, config.workers, progress))
-    progress.finish()
-    return facts
-
-
-def _look_at(path: str, max_megapixels: float) -> ImageFacts:
-    suffix = Path(path).suffix
-    if suffix.lower() not in IMAGE_SUFFIXES:
-        return ImageFacts(reason=f"unknown image extension {suffix!r}")
-    try:
-        content = read_bytes(Path(path))
-        pixels = decode_image(content, name=path, max_megapixels=max_megapixels)
-    except ImageReadError as error:
-        return ImageFacts(reason=error.reason)
-    height, width = pixels.shape[:2]
-    return ImageFacts(hashlib.sha256(content).hexdigest(), width, height, count_green_pixels(pixels))
+def _check_images(
+    rows: pd.DataFrame, source: Source, table: pd.DataFrame, faults: FaultLog, warnings: FaultLog
+) -> None:
+    reasons = table[REASON].astype(object)
+    broken = (reasons != "").to_numpy(dtype=bool)
+    absent = (reasons == "the file does not exist").to_numpy(dtype=bool)
+    # A name without its extension is a file that is not there, whatever else it is.
+    nameless = reasons.str.startswith("unknown image extension").to_numpy(dtype=bool)
+    usual = reasons[broken].map({reason: _remedy(reason) for reason in set(reasons[broken])})
+    guessed = pd.Series(suggest_files(rows[absent | nameless]), index=rows.index[absent | nameless], dtype=object)
+    remedies = guessed.dropna().combine_first(usual)
+    faults.add(
+        broken,
+        list(reasons[broken]),
+        list(remedies.loc[rows.index[broken]]),
+        column=source.image_column,
+        value=list(rows.loc[broken, SAMPLE_ID]) if source.image_column else "",
+    )
+    outside = rows[SAMPLE_ID].str.startswith(("/", "../")).to_numpy(dtype=bool) & ~broken
+    warnings.add(
+        outside,
+        "the image lies outside the image folder",
+        "copy it into the folder, or name a folder above both; otherwise the table works on this computer only",
+        column=source.image_column,
+        value=list(rows.loc[outside, SAMPLE_ID]),
+    )
 
 
-def _label_faults(source: Source, config: DataConfig) -> list[Fault]:
-    rows, name = source.rows, source.target_name
-    if source.task is Task.classification:
-        missing = rows[LABEL].isna()
-        return [
-            _row_fault(row, name, "the label is missing", "label the image or leave it out")
-            for row in _rows(rows[missing])
-        ]
-    # A target that is text was read as missing and has its fault already.
-    named = {fault.source_row for fault in source.faults if fault.column == name}
-    faults = [
-        _row_fault(row, name, "the target is missing", "measure it or leave the row out")
-        for row in _rows(rows[rows[TARGET].isna()])
-        if row[SOURCE_ROW] not in named
-    ]
-    for bound, is_low in ((config.target_min, True), (config.target_max, False)):
-        if bound is None:
-            continue
-        outside = rows[TARGET] < bound if is_low else rows[TARGET] > bound
-        reason = f"the target is {'below' if is_low else 'above'} {bound:g}"
-        remedy = f"correct the value, or change data.target_{'min' if is_low else 'max'}"
-        faults += [_row_fault(row, name, reason, remedy, value=f"{row[TARGET]:g}") for row in _rows(rows[outside])]
-    return faults
+def _remedy(reason: str) -> str:
+    return next((text for start, text in _REMEDIES.items() if reason.startswith(start)), "convert or replace the image")
 
 
-def _rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
-
-
-def _row_fault(row: dict[str, Any], column: str, reason: str, remedy: str, value: str = "") -> Fault:
-    line = row[SOURCE_ROW]
-    return Fault(row[SAMPLE_ID], reason, remedy, column, value, None if pd.isna(line) else int(line))
-
-
-def _repeated_names(source: Source) -> list[Fault]:
-    rows = source.rows
+def _check_repeated(rows: pd.DataFrame, source: Source, faults: FaultLog) -> None:
+    repeated = rows[SAMPLE_ID].duplicated(keep=False).to_numpy()
+    if not repeated.any():
+        return
     answer = LABEL if source.task is Task.classification else TARGET
-    faults: list[Fault] = []
-    for _, part in rows[rows[SAMPLE_ID].duplicated(keep=False)].groupby(SAMPLE_ID, sort=False):
-        records = _rows(part)
-        if len(part[answer].unique()) > 1:
-            lines = ", ".join(str(row[SOURCE_ROW]) for row in records)
-            reason = f"the image is listed more than once with different values: lines {lines}"
-            faults += [_row_fault(row, source.image_column, reason, "keep the right row only") for row in records]
-        else:
-            reason = f"the image is listed more than once: first in line {records[0][SOURCE_ROW]}"
-            faults += [_row_fault(row, source.image_column, reason, "remove the row") for row in records[1:]]
-    return faults
+    part = rows.loc[repeated, [SAMPLE_ID, SOURCE_ROW, answer]]
+    # Missing beside a value is another answer too.
+    different = part.assign(known=part[answer].astype(object).where(part[answer].notna(), "\0")).groupby(SAMPLE_ID)
+    differs = (different["known"].transform("nunique") > 1).to_numpy()
+    lines = part[SOURCE_ROW].astype(str).groupby(part[SAMPLE_ID])
+    all_lines, first_line = part[SAMPLE_ID].map(lines.agg(", ".join)), part[SAMPLE_ID].map(lines.first())
+    again = part[SAMPLE_ID].duplicated().to_numpy()
+    positions = np.flatnonzero(repeated)
+    contradictory, same = _mask(len(rows), positions[differs]), _mask(len(rows), positions[~differs & again])
+    faults.add(
+        contradictory,
+        [f"the image is listed more than once with different values: lines {text}" for text in all_lines[differs]],
+        "keep the right row only",
+        column=source.image_column,
+        value=list(part.loc[differs, SAMPLE_ID]),
+    )
+    faults.add(
+        same,
+        [f"the image is listed more than once: first in line {text}" for text in first_line[~differs & again]],
+        "remove the row",
+        column=source.image_column,
+        value=list(part.loc[~differs & again, SAMPLE_ID]),
+    )
 
 
-_REMEDIES = {
-    "the file does not exist": "copy the image to this place or remove the row",
-    "the file is empty": "copy the image again",
-    "the file is truncated": "copy the image again",
-}
+def _mask(length: int, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+    mask = np.zeros(length, dtype=bool)
+    mask[positions] = True
+    return mask
 
 
-def _image_faults(source: Source, facts: list[ImageFacts]) -> list[Fault]:
-    faults = []
-    for row, fact in zip(_rows(source.rows), facts, strict=True):
-        if fact.reason:
-            remedy = next(
-                (text for start, text in _REMEDIES.items() if fact.reason.startswith(start)),
-                "convert or replace the image",
-            )
-            faults.append(_row_fault(row, source.image_column, fact.reason, remedy))
-    return faults
-
-
-def _manifest(rows: pd.DataFrame, facts: list[ImageFacts]) -> pd.DataFrame:
-    manifest = rows.reset_index(drop=True).copy()
-    for column, values in (
-        (SHA256, [fact.sha256 for fact in facts]),
-        (WIDTH_PX, [fact.width_px for fact in facts]),
-        (HEIGHT_PX, [fact.height_px for fact in facts]),
-        (GREEN_PX, [fact.green_px for fact in facts]),
-    ):
-        manifest[column] = values
+def _build_manifest(rows: pd.DataFrame) -> pd.DataFrame:
+    manifest = _name_groups(rows)
     for column in (LABEL, TARGET):
         if column not in manifest:
             manifest[column] = None if column == LABEL else np.nan
-    # An image without a group is a group of its own, named after its content so that a copy of it comes along.
-    alone = manifest[GROUP_ID].isna()
-    manifest[GROUP_ID] = (
-        manifest[GROUP_ID].where(~alone, [f"image/{sha256[:16]}" for sha256 in manifest[SHA256]]).astype(object)
-    )
     manifest[LABEL] = manifest[LABEL].astype(object)
-    meta = [name for name in manifest.columns if str(name).startswith(META_PREFIX)]
-    return manifest[[*MANIFEST_COLUMNS, *meta]].sort_values(SAMPLE_ID, kind="stable", ignore_index=True)
+    manifest[TARGET] = manifest[TARGET].astype(float)
+    # Same bytes, same cluster; near-duplicates join clusters later.
+    manifest[DUPLICATE_ID] = manifest[SHA256]
+    return _sort_columns(manifest, MANIFEST_COLUMNS)
 
 
-def _reject_contradictions(manifest: pd.DataFrame, source: Source) -> tuple[pd.DataFrame, list[Fault]]:
-    answer = LABEL if source.task is Task.classification else TARGET
-    faults: list[Fault] = []
-    for _, part in manifest[manifest[SHA256].duplicated(keep=False)].groupby(SHA256, sort=False):
-        if len(part[answer].unique()) > 1:
-            records = _rows(part)
-            for row in records:
-                others = ", ".join(f"{other[SAMPLE_ID]} ({other[answer]})" for other in records if other is not row)
-                reason = f"the same picture has another answer elsewhere: {others}"
-                faults.append(
-                    _row_fault(
-                        row,
-                        source.target_name,
-                        reason,
-                        "find out which is right and remove the other",
-                        str(row[answer]),
-                    )
-                )
-    rejected = {fault.path for fault in faults}
-    return manifest[~manifest[SAMPLE_ID].isin(rejected)].reset_index(drop=True), faults
+def _name_groups(rows: pd.DataFrame) -> pd.DataFrame:
+    # An image without a group is a group of its own, named after its content so that a copy of it comes along.
+    rows = rows.copy()
+    groups = rows[GROUP_ID].astype(object)
+    rows[GROUP_ID] = groups.where(groups.notna(), _name_by_content(rows))
+    return rows
+
+
+def _name_by_content(rows: pd.DataFrame) -> pd.Series:
+    return ("image/" + rows[SHA256].astype(object).str[:16]).astype(object)
+
+
+def _sort_columns(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+    meta = [name for name in rows.columns if str(name).startswith(META_PREFIX)]
+    return rows[[*columns, *meta]].sort_values(SAMPLE_ID, kind="stable", ignore_index=True)

@@ -4,12 +4,12 @@ Each step writes its artefacts whole or not at all, records the hash of what it 
 nothing it depends on has changed.
 """
 
+from collections.abc import Callable
+from importlib import import_module
+
 from phytoscope.schema.report import EvaluationReport
+from phytoscope.schema.run_folder import STEPS
 from phytoscope.steps.context import RunContext, choose_run_folder, read_report
-from phytoscope.steps.evaluate import run_evaluate
-from phytoscope.steps.package import run_package
-from phytoscope.steps.prepare import run_prepare
-from phytoscope.steps.train import run_train
 
 __all__ = ["RunContext", "choose_run_folder", "read_report", "run_all", "run_step"]
 
@@ -21,8 +21,8 @@ def run_all(context: RunContext) -> EvaluationReport:
         PhytoscopeError: Anything the user can mend; what was finished is kept.
     """
     with context.run.locked():
-        for step in (run_prepare, run_train, run_evaluate, run_package):
-            step(context)
+        for name in STEPS:
+            _find_step(name)(context)
     return read_report(context.run)
 
 
@@ -37,6 +37,11 @@ def run_step(context: RunContext, name: str) -> None:
         ArtifactError: An earlier step is missing, or was made with other settings.
         PhytoscopeError: Anything else the user can mend.
     """
-    steps = {"prepare": run_prepare, "train": run_train, "evaluate": run_evaluate, "package": run_package}
     with context.run.locked():
-        steps[name](context)
+        _find_step(name)(context)
+
+
+def _find_step(name: str) -> Callable[[RunContext], None]:
+    # Only the later steps need torch, whose import takes seconds.
+    step: Callable[[RunContext], None] = getattr(import_module(f"phytoscope.steps.{name}"), f"run_{name}")
+    return step

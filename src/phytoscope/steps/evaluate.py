@@ -53,7 +53,7 @@ def run_evaluate(context: RunContext) -> None:
             hash_file(checkpoint),
             prepared.split_hash,
             settings["evaluate"],
-            settings["data"]["unit"],
+            prepared.unit,
             settings["name"],
             __version__,
         ]
@@ -61,14 +61,13 @@ def run_evaluate(context: RunContext) -> None:
     take_step(context, "evaluate", inputs, lambda begin: _write(context, prepared, begin))
 
 
-def build_predictor(config: RunConfig, run: RunFolder, *, data_hash: str, split_hash: str) -> Predictor:
+def build_predictor(config: RunConfig, run: RunFolder, prepared: PreparedData) -> Predictor:
     """Builds the predictor of a trained run from its best checkpoint.
 
     Args:
         config: Settings of the run.
         run: Its folder.
-        data_hash: Content hash of the manifest.
-        split_hash: Content hash of the split.
+        prepared: The data it was trained with.
 
     Raises:
         ArtifactError: The run is not trained.
@@ -83,12 +82,12 @@ def build_predictor(config: RunConfig, run: RunFolder, *, data_hash: str, split_
         backbone=config.model.backbone,
         class_names=meaning["class_names"],
         target_name="class" if meaning["class_names"] else str(config.data.target),
-        unit=config.data.unit,
+        unit=prepared.unit,
         preprocess=meaning["preprocess"],
         target_scale=meaning["target_scale"],
         weights_origin=meaning["weights_origin"],
-        data_hash=data_hash,
-        split_hash=split_hash,
+        data_hash=prepared.data_hash,
+        split_hash=prepared.split_hash,
         licence=config.package.licence,
         created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         version=__version__,
@@ -99,7 +98,7 @@ def build_predictor(config: RunConfig, run: RunFolder, *, data_hash: str, split_
 def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Path]:
     begin()
     config, run = context.config, context.run
-    predictor = build_predictor(config, run, data_hash=prepared.data_hash, split_hash=prepared.split_hash)
+    predictor = build_predictor(config, run, prepared)
     cache = open_cache(context, prepared, predictor.preprocess)
     rows = prepared.rows[prepared.rows[SPLIT] != Split.train.value].reset_index(drop=True)
     answers = predict_table(
@@ -120,7 +119,7 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
         task=config.data.task,
         class_names=predictor.description.class_names,
         target_name=predictor.description.target_name,
-        unit=config.data.unit,
+        unit=prepared.unit,
         name=config.name,
         data_hash=prepared.data_hash,
         split_hash=prepared.split_hash,

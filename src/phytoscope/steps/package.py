@@ -37,7 +37,7 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
     config, run = context.config, context.run
     context.progress.start("Packaging the model", None)
     report = read_report(run)
-    predictor = build_predictor(config, run, data_hash=prepared.data_hash, split_hash=prepared.split_hash)
+    predictor = build_predictor(config, run, prepared)
     test = report.splits.get(Split.test.value)
     metrics = {f"test/{metric.name}": metric.value for metric in test.metrics} if test is not None else {}
     predictor.description = dataclasses.replace(predictor.description, metrics=metrics)

@@ -108,7 +108,7 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin, *, start_o
     }
     write_json(run.model, meaning)
     planned = dataclasses.replace(config, trainer=trainer, adapt=adapt)
-    task = _build_task(planned, network, _targets(train, class_names, scale), class_names, scale)
+    task = _build_task(planned, network, _targets(train, class_names, scale), class_names, scale, prepared.unit)
     fit_task(
         task,
         data,
@@ -171,7 +171,12 @@ def _targets(rows: pd.DataFrame, class_names: list[str], scale: TargetScale | No
 
 
 def _build_task(
-    config: RunConfig, network: Any, target: np.ndarray, class_names: list[str], scale: TargetScale | None
+    config: RunConfig,
+    network: Any,
+    target: np.ndarray,
+    class_names: list[str],
+    scale: TargetScale | None,
+    unit: str,
 ) -> PlantTask:
     if scale is not None:
         return RegressionTask(
@@ -181,7 +186,7 @@ def _build_task(
             seed=config.seed,
             loss=config.task.loss,
             scale=scale,
-            unit=config.data.unit,
+            unit=unit,
         )
     weights = balance_classes(target, len(class_names))
     if config.task.class_weighting is ClassWeighting.none:

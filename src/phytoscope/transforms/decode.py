@@ -8,17 +8,20 @@ import threading
 import warnings
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from phytoscope.errors import ImageReadError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 _WHITE = (255, 255, 255, 255)
+_EXIF_DETAILS = 0x8769
+_SIDEWAYS = (5, 6, 7, 8)
 _PILLOW = threading.Lock()
 # What Pillow raises on damaged content, beyond its own errors.
 _DAMAGE = (
@@ -38,6 +41,27 @@ _DAMAGE = (
 )
 
 
+@dataclass(frozen=True)
+class DecodedImage:
+    """One picture with what its file says of it.
+
+    Attributes:
+        pixels: Shape (H, W, 3), uint8, RGB, 0-255, upright; smaller than the original where that was allowed.
+        width_px: Width of the upright original.
+        height_px: Height of the upright original.
+        format: Format of the content, for example JPEG.
+        mode: Pillow's name of the pixels in the file, for example RGB, L, RGBA or CMYK.
+        exif: The camera's record; empty when there is none.
+    """
+
+    pixels: NDArray[np.uint8]
+    width_px: int
+    height_px: int
+    format: str
+    mode: str
+    exif: Image.Exif
+
+
 def decode_image(content: bytes, *, name: str, max_megapixels: float) -> NDArray[np.uint8]:
     """Decodes one image.
 
@@ -55,6 +79,23 @@ def decode_image(content: bytes, *, name: str, max_megapixels: float) -> NDArray
     Raises:
         ImageReadError: The bytes are empty, truncated, not an image, too large or of a kind that cannot be shown.
     """
+    return decode_with_facts(content, name=name, max_megapixels=max_megapixels, least_px=None).pixels
+
+
+def decode_with_facts(content: bytes, *, name: str, max_megapixels: float, least_px: int | None) -> DecodedImage:
+    """Decodes one image as `decode_image` does, large JPEGs at a half, a quarter or an eighth of their size on request.
+
+    All of the file is read and checked whatever the size: what `decode_image` refuses is refused here.
+
+    Args:
+        content: The file's bytes.
+        name: What to call the image in an error.
+        max_megapixels: Larger images are refused.
+        least_px: A reduced picture has at least this many pixels on its shorter side; None keeps all pixels.
+
+    Raises:
+        ImageReadError: The bytes are empty, truncated, not an image, too large or of a kind that cannot be shown.
+    """
     if not content:
         raise ImageReadError(name, "the file is empty (0 bytes)")
     try:
@@ -63,10 +104,17 @@ def decode_image(content: bytes, *, name: str, max_megapixels: float) -> NDArray
             size = f"{image.width} x {image.height} pixels"
             reason = f"{size} are more than the limit of {max_megapixels:g} megapixels (data.max_megapixels)"
             raise ImageReadError(name, reason)
+        image_format, mode, (width, height) = image.format or "", image.mode, image.size
+        if least_px is not None:
+            image.draft(None, (least_px, least_px))
         image.load()
-        with _quiet_pillow():
-            image.getexif()
-        return _to_rgb(image, name)
+        exif = _read_exif(image)
+        pixels = _to_rgb(image, name)
+        if image.size == (width, height):
+            height, width = pixels.shape[:2]
+        elif exif.get(ExifTags.Base.Orientation) in _SIDEWAYS:
+            width, height = height, width
+        return DecodedImage(pixels, width, height, image_format, mode, exif)
     except ImageReadError:
         raise
     except UnidentifiedImageError as error:
@@ -80,6 +128,16 @@ def decode_image(content: bytes, *, name: str, max_megapixels: float) -> NDArray
             else f"the image is damaged ({text or type(error).__name__})"
         )
         raise ImageReadError(name, reason) from error
+
+
+def _read_exif(image: Image.Image) -> Image.Exif:
+    with _quiet_pillow():
+        exif = image.getexif()
+        if len(exif):
+            # Read here because it warns, too; Pillow keeps it. Damaged details are no reason to refuse the picture.
+            with contextlib.suppress(*_DAMAGE):
+                exif.get_ifd(_EXIF_DETAILS)
+    return exif
 
 
 def _open(content: bytes) -> Image.Image:
@@ -103,6 +161,8 @@ def _quiet_pillow() -> Iterator[None]:
 
 
 def _to_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    if image.mode == "RGB" and "transparency" not in image.info and ExifTags.Base.Orientation not in image.getexif():
+        return np.array(image)
     upright = ImageOps.exif_transpose(image)
     if upright.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I"):
         values = np.asarray(upright).astype(np.int64)

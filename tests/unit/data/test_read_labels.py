@@ -5,13 +5,11 @@ import dataclasses
 import pandas as pd
 import pytest
 
-from factories.tables import make_dataset, write_csv, write_xlsx
+from factories.tables import look_and_validate, make_dataset, write_csv, write_xlsx
 from phytoscope.data.read import read_source
 from phytoscope.data.source import faults_to_table
-from phytoscope.data.validate import validate_source
 from phytoscope.errors import ConfigError, DataNotFoundError
 from phytoscope.schema.config import DataConfig, DataKind
-from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import Task
 
 
@@ -83,13 +81,13 @@ def test_text_in_the_target_is_one_fault_of_its_row(tmp_path):
     rows = [["a.png", "1,5"], ["b.png", "ca. 2"], ["c.png", ""], ["gone.png", "many"], ["e.png", "0"]]
     make_dataset(tmp_path, rows, ["file", "weight_g"], missing=["gone.png"])
     config = configure(tmp_path)
-    validated = validate_source(read_source(config), config, SilentProgress())
+    validated = look_and_validate(read_source(config), tmp_path / "looked", config)
     found = validated.rejected[["source_row", "path", "value", "reason"]].fillna("").to_numpy().tolist()
     assert found == [
         [3, "b.png", "ca. 2", "the target is text: 'ca. 2' is not a number"],
         [4, "c.png", "", "the target is missing"],
         [5, "gone.png", "many", "the target is text: 'many' is not a number"],
-        [5, "gone.png", "", "the file does not exist"],
+        [5, "gone.png", "gone.png", "the file does not exist"],
     ]
     assert list(validated.manifest["target"]) == [1.5, 0.0]
 
@@ -181,7 +179,7 @@ def test_incomplete_farmbot_layout_is_refused(tmp_path, gone, match):
 
 
 @pytest.mark.real
-def test_real_workbook_equals_its_german_export(real_data_root):
+def test_real_workbook_equals_its_german_export(real_data_root, tmp_path):
     """29 rows of the real table mean the same as XLSX and as CSV, rejected rows included."""
     root = real_data_root / "farmbot_biomass"
     results = []
@@ -195,7 +193,7 @@ def test_real_workbook_equals_its_german_export(real_data_root):
             target_min=0.0,
         )
         source = read_source(config)
-        results.append((source, validate_source(source, config, SilentProgress())))
+        results.append((source, look_and_validate(source, tmp_path / "looked", config)))
     (first, first_checked), (second, second_checked) = results
     assert len(first.rows) == 29
     pd.testing.assert_frame_equal(first.rows, second.rows)
@@ -205,10 +203,10 @@ def test_real_workbook_equals_its_german_export(real_data_root):
 
 
 @pytest.mark.real
-def test_real_pictures_have_their_weights(real_data_root):
+def test_real_pictures_have_their_weights(real_data_root, tmp_path):
     """Nine pictures with their weights in grams are read whole."""
     root = real_data_root / "farmbot_biomass"
     target = next(name for name in pd.read_csv(root / "labels.csv").columns if "weight" in name)
     config = DataConfig(DataKind.table, table=str(root / "labels.csv"), images=str(root / "images"), target=target)
-    validated = validate_source(read_source(config), config, SilentProgress())
+    validated = look_and_validate(read_source(config), tmp_path / "looked", config)
     assert (len(validated.manifest), len(validated.rejected)) == (9, 0)

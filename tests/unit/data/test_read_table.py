@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from factories.tables import HEADER, ROWS, write_csv, write_xlsx
-from phytoscope.data.read_table import DECIMAL_COMMA, canonical_text, find_column, read_table, to_number
+from phytoscope.data.cells import canonical_text, to_number
+from phytoscope.data.read_table import DECIMAL_COMMA, find_column, read_table
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError
 
 
@@ -282,3 +283,17 @@ def test_column_is_found_in_spite_of_case():
     assert find_column(table, "PLANT", "data.target") == "plant"
     with pytest.raises(ConfigError, match=r"data.target: the table has no column 'plnt'; did you mean 'plant'"):
         find_column(table, "plnt", "data.target")
+
+
+def test_numbers_of_a_workbook_survive_texts_with_commas(tmp_path):
+    """One number typed with a comma and one word do not turn the real numbers of the column into others."""
+    rows = [["a.png", 1.234], ["b.png", "0,131"], ["c.png", "ca. 2"], ["d.png", 12]]
+    table = read_table(write_xlsx(tmp_path / "t.xlsx", ["file", "weight"], rows))
+    assert list(table["weight"]) == ["1,234", "0,131", "ca. 2", "12"]
+    assert table.attrs[DECIMAL_COMMA]["weight"]
+
+
+@pytest.mark.parametrize("value", ["1 234", "1 234,5", "\N{MINUS SIGN}0,5", "1\N{THIN SPACE}234"])
+def test_signs_of_other_places_are_understood(value):
+    """Spaces between thousands, and the minus sign of a text program."""
+    assert to_number(value, comma=True) in (1234, 1234.5, -0.5)

@@ -9,27 +9,23 @@ import pandas as pd
 import pytest
 
 from factories.images import broken_files, encode, make_pixels, write_image
-from factories.tables import make_source
+from factories.tables import look_and_validate, make_source
+from phytoscope.data.image_facts import ImageFacts
 from phytoscope.data.source import Fault
-from phytoscope.data.validate import check_learnable, count_green_pixels, summarise_rejected, validate_source
+from phytoscope.data.table_schema import check_manifest
+from phytoscope.data.validate import check_learnable, check_strict, summarise_rejected, validate_source
 from phytoscope.errors import DataValidationError
 from phytoscope.schema.config import DataConfig, DataKind
 from phytoscope.schema.progress import SilentProgress
-from phytoscope.schema.table import MANIFEST_COLUMNS, REJECTED_COLUMNS, Task
+from phytoscope.schema.table import MANIFEST_COLUMNS, REJECTED_COLUMNS, UNLABELLED_COLUMNS, Task
 
 BROKEN = broken_files()
 CLASSES = ["rust", "healthy", "rust"]
 
 
-class CountingProgress(SilentProgress):
-    units = 0
-
-    def advance(self, units=1, note=""):
-        self.units += units
-
-
 def validate(source, **options):
-    return validate_source(source, DataConfig(DataKind.table, workers=1, **options), SilentProgress())
+    folder = Path(source.rows["path"].iloc[0]).parent
+    return look_and_validate(source, folder / "looked", DataConfig(DataKind.table, workers=1, **options))
 
 
 def reasons_of(validated):
@@ -59,15 +55,6 @@ def test_order_of_the_rows_does_not_matter(tmp_path):
     source = make_source(tmp_path, [1.0, 2.0, 3.0])
     turned = dataclasses.replace(source, rows=source.rows.iloc[::-1].reset_index(drop=True))
     pd.testing.assert_frame_equal(validate(source).manifest, validate(turned).manifest)
-
-
-def test_every_image_is_counted(tmp_path):
-    """The bar moves once for each image, the broken ones too."""
-    source = make_source(tmp_path, [1.0, 2.0, 3.0])
-    (tmp_path / "1.png").write_bytes(b"")
-    progress = CountingProgress()
-    validate_source(source, DataConfig(DataKind.table, workers=2), progress)
-    assert progress.units == 3
 
 
 @pytest.mark.parametrize("fault", BROKEN)
@@ -251,14 +238,6 @@ def test_summary_counts_reasons():
     assert summarise_rejected(pd.DataFrame({"reason": []})) == ""
 
 
-def test_green_pixels_of_a_green_disc(tmp_path):
-    """A green half on grey is half of the pixels, whatever the light."""
-    pixels = np.full((20, 20, 3), 120, dtype=np.uint8)
-    pixels[:10] = (60, 160, 50)
-    assert count_green_pixels(pixels) == 200
-    assert count_green_pixels(pixels // 2) == 200
-
-
 def test_size_limit_is_the_users(tmp_path):
     """data.max_megapixels decides which image is too large."""
     source = make_source(tmp_path, [1.0, 2.0])
@@ -278,8 +257,111 @@ def test_content_counts_and_not_the_name(tmp_path, suffix):
     assert len(validate(source).manifest) == 1
 
 
-def test_green_pixels_of_a_large_photograph_are_counted_on_a_grid():
-    """A photograph of several megapixels gives the count of its green part within one percent."""
-    pixels = np.full((2400, 3000, 3), 90, dtype=np.uint8)
-    pixels[:1200, :1500, 1] = 200
-    assert count_green_pixels(pixels) == pytest.approx(1200 * 1500, rel=0.01)
+def test_good_images_without_an_answer_are_kept_apart(tmp_path):
+    """They lack nothing but the label: they are listed and not thrown away."""
+    source = make_source(tmp_path, ["a", None, None, "b"], task=Task.classification, groups=["p", None, "q", "r"])
+    (tmp_path / "2.png").write_bytes(b"")
+    validated = validate(source)
+    assert tuple(validated.unlabelled.columns) == UNLABELLED_COLUMNS
+    assert list(validated.unlabelled["sample_id"]) == ["1.png"]
+    assert validated.unlabelled["group_id"][0].startswith("image/")
+    assert "unlabelled.parquet" in validated.rejected["remedy"][0]
+
+
+def test_unreadable_target_is_not_unlabelled(tmp_path):
+    """Somebody has measured that plant: the cell is to be mended."""
+    source = make_source(tmp_path, [1.0, np.nan, 2.0])
+    fault = Fault("1.png", "the target is text: 'x' is not a number", "write a number", "weight_g", "x", 3)
+    assert validate(dataclasses.replace(source, faults=[fault])).unlabelled.empty
+
+
+@pytest.mark.parametrize(
+    ("answers", "rejected"),
+    [
+        (["Early Blight", "early_blight", "early_blight", "healthy"], {"0.png": "early_blight"}),
+        (["rust", "Rust", "healthy", "scab"], {"0.png": "Rust"}),
+        (["stage 1_2", "stage 12", "1", "-1"], {}),
+        (["a", "b", "A", "B"], {"0.png": "A", "1.png": "B"}),
+    ],
+)
+def test_labels_that_are_nearly_alike(tmp_path, answers, rejected):
+    """The rarer spelling is left out and the frequent one is named; numbers in names are left alone."""
+    validated = validate(make_source(tmp_path, answers, task=Task.classification))
+    said = dict(zip(validated.rejected["path"], validated.rejected["remedy"], strict=True))
+    assert set(said) == set(rejected)
+    assert all(f"did you mean {other!r}" in said[path] for path, other in rejected.items())
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("LEAF.PNG", "Leaf.png"),
+        ("leaf.jpg", "Leaf.png"),
+        ("Leaf", "Leaf.png"),
+        ("deep.png", "sub/deep.png"),
+        ("gone.png", None),
+        ("https://example.org/a.png", "web address"),
+    ],
+)
+def test_missing_image_is_looked_for(tmp_path, written, meant):
+    """Case, extension and folder are the usual slips."""
+    source = make_source(tmp_path, [1.0, 2.0])
+    write_image(tmp_path / "Leaf.png", seed=9)
+    write_image(tmp_path / "sub" / "deep.png", seed=10)
+    source.rows.loc[1, ["sample_id", "path"]] = [written, f"{tmp_path}/{written}"]
+    [remedy] = validate(source).rejected["remedy"]
+    assert (meant in remedy) if meant else remedy == "copy the image to this place or remove the row"
+
+
+@pytest.mark.parametrize(("unit", "kept"), [("g", 1), ("°C", 2)])
+def test_negative_weight_is_a_fault_without_being_told(tmp_path, unit, kept):
+    """A mass cannot be negative, a temperature can."""
+    source = dataclasses.replace(make_source(tmp_path, [1.0, -0.5]), target_name="y")
+    assert len(validate(source, unit=unit).manifest) == kept
+
+
+def test_negative_weight_may_be_allowed(tmp_path):
+    """Who gives a smallest value knows better."""
+    assert len(validate(make_source(tmp_path, [1.0, -0.5]), target_min=-1.0).manifest) == 2
+
+
+def test_code_for_not_measured_is_named(tmp_path):
+    """-999 is no weight, whatever the limits are."""
+    validated = validate(make_source(tmp_path, [1.0, -999.0, 2.0]), target_min=0.0)
+    assert list(validated.rejected["reason"]) == ["the target is a code for 'not measured'"]
+
+
+def test_strict_refuses_any_fault_and_no_warning(tmp_path):
+    """The text counts the faults and says where they are listed."""
+    validated = validate(make_source(tmp_path, [1.0, np.nan, -1.0]))
+    with pytest.raises(DataValidationError, match=r"strict=true and 2 faults in 2 rows: .*listed in 'r.csv'"):
+        check_strict(validated, Path("r.csv"))
+    sound = dataclasses.replace(validated, warnings=validated.rejected, rejected=validated.rejected.iloc[:0])
+    check_strict(sound, Path("r.csv"))
+
+
+def test_facts_of_other_rows_are_refused(tmp_path):
+    """A slip of a caller shows at once."""
+    source = make_source(tmp_path, [1.0, 2.0])
+    facts = ImageFacts(pd.DataFrame({"path": ["a"], "reason": [""]}))
+    with pytest.raises(ValueError, match="1 facts are given for 2 images"):
+        validate_source(source, DataConfig(DataKind.table), facts, SilentProgress())
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "match"),
+    [
+        ("sha256", "x", "sha256: 64 hexadecimal digits fails"),
+        ("sample_id", "0.png", "sample_id: .*unique"),
+        ("target", np.inf, "target: finite"),
+        ("group_id", None, "group_id: not_nullable"),
+        ("width_px", 0, "width_px: at least 1 px"),
+    ],
+)
+def test_manifest_keeps_its_promises(tmp_path, column, value, match):
+    """A manifest that is not sound is refused with the column and the promise."""
+    manifest = validate(make_source(tmp_path, [1.0, 2.0])).manifest
+    check_manifest(manifest, Task.regression)
+    manifest.loc[1, column] = value
+    with pytest.raises(DataValidationError, match=match):
+        check_manifest(manifest, Task.regression)

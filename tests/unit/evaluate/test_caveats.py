@@ -3,11 +3,8 @@
 import pandas as pd
 import pytest
 
-from factories.tables import make_source
-from phytoscope.data.validate import validate_source
+from factories.tables import look_and_validate, make_source
 from phytoscope.evaluate.caveats import count_ungrouped, list_warnings, loses_to
-from phytoscope.schema.config import DataConfig, DataKind
-from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.report import Baseline, ClassRow, MetricValue, SplitReport
 from phytoscope.schema.table import Split, Task
 
@@ -70,7 +67,7 @@ def test_manifest_and_evaluation_agree_on_what_names_no_group(tmp_path):
     """An image without a group gets a name in the manifest that is recognised here."""
     source = make_source(tmp_path, [1.0, 2.0, 3.0])
     source.rows["group_id"] = ["plant", None, None]
-    validated = validate_source(source, DataConfig(DataKind.table, workers=1), SilentProgress())
+    validated = look_and_validate(source, tmp_path / "looked")
     assert count_ungrouped(validated.manifest.assign(split="test"), Split.test) == 2
 
 

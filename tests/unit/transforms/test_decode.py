@@ -12,7 +12,7 @@ from PIL import Image
 
 from factories.images import broken_files, claim_size, encode, encode_png, make_pixels
 from phytoscope.errors import ImageReadError
-from phytoscope.transforms.decode import decode_image, read_bytes, read_image
+from phytoscope.transforms.decode import decode_image, decode_with_facts, read_bytes, read_image
 
 BROKEN = broken_files()
 INTACT = {name: encode(make_pixels(24, 24), name) for name in ("JPEG", "PNG", "BMP", "TIFF", "WEBP")}
@@ -160,6 +160,65 @@ def test_limit_counts_pixels_exactly():
     assert decode(content, max_megapixels=1e-4).shape == (10, 10, 3)
     with pytest.raises(ImageReadError, match="10 x 10 pixels are more than"):
         decode(content, max_megapixels=0.99e-4)
+
+
+LARGE = {
+    **{
+        mode: encode(Image.fromarray(make_pixels(96, 160)).convert(mode), "JPEG", quality=90)
+        for mode in ("RGB", "L", "CMYK")
+    },
+    "progressive": encode(make_pixels(96, 160), "JPEG", quality=90, progressive=True),
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_reduced_picture_is_the_whole_one_made_smaller(kind):
+    """A JPEG of any kind decoded at a quarter shows the same, and its own size is known."""
+    whole = Image.fromarray(decode(LARGE[kind])).resize((40, 24), Image.Resampling.BOX)
+    part = decode_with_facts(LARGE[kind], name="x.jpg", max_megapixels=100, least_px=24)
+    assert (part.pixels.shape, part.width_px, part.height_px) == ((24, 40, 3), 160, 96)
+    assert np.abs(part.pixels.astype(int) - np.array(whole)).max() <= 4
+
+
+def test_reduced_picture_is_never_smaller_than_asked_for():
+    """The shorter side keeps at least so many pixels, and other formats keep all."""
+    assert decode_with_facts(LARGE["RGB"], name="", max_megapixels=1, least_px=49).pixels.shape == (96, 160, 3)
+    assert decode_with_facts(LARGE["RGB"], name="", max_megapixels=1, least_px=48).pixels.shape == (48, 80, 3)
+    content = encode(make_pixels(96, 160))
+    assert decode_with_facts(content, name="", max_megapixels=1, least_px=10).pixels.shape == (96, 160, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_size_of_the_original_is_upright(orientation):
+    """Reduced or not, the size is that of the picture as it is shown."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upright = (64, 128) if orientation >= 5 else (128, 64)
+    for image_format in ("JPEG", "PNG", "TIFF", "WEBP"):
+        content = encode(make_pixels(64, 128), image_format, exif=exif.tobytes())
+        for least_px in (None, 16):
+            found = decode_with_facts(content, name="", max_megapixels=1, least_px=least_px)
+            assert (found.width_px, found.height_px) == upright
+            assert (found.pixels.shape[1] > found.pixels.shape[0]) == (upright[0] > upright[1])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(LARGE)), st.data())
+def test_reduced_decoding_refuses_what_the_whole_decoding_refuses(kind, data):
+    """Damage gives the same reason, or none, at both sizes."""
+    content = bytearray(LARGE[kind])
+    for _ in range(data.draw(st.integers(0, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    del content[data.draw(st.integers(len(content) // 3, len(content))) :]
+
+    def reason(least_px):
+        try:
+            decode_with_facts(bytes(content), name="", max_megapixels=1, least_px=least_px)
+        except ImageReadError as error:
+            return error.reason
+        return ""
+
+    assert reason(16) == reason(None)
 
 
 @settings(max_examples=150, deadline=None)

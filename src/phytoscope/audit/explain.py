@@ -1,0 +1,236 @@
+"""How much of a numeric target simple things explain: the numbers that a model must beat."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from phytoscope.audit.cross_validation import Floats, Integers
+from phytoscope.audit.evidence import ProbeData, Skipped
+from phytoscope.audit.question import Question, ask, join_views
+from phytoscope.audit.views import corner_of, one_hot, rank_of, times_of
+from phytoscope.schema.audit import Explained
+from phytoscope.schema.progress import Progress
+from phytoscope.schema.table import GREEN_PX, HEIGHT_PX, META_PREFIX, WIDTH_PX, Task
+
+AGE, GREEN, SIZE, TAG = "age", "green_pixels", "image_size", "burnt_in_tag"
+GREEN_LOG = "green_pixels_log"
+CORNER, CONDITION, TIME = "lower_left_corner", "condition", "capture_time"
+
+_CORNER_LEAD = 0.1
+"""R2 by which the lower left corner must lead the other three before it is suspected of a tag."""
+_FEWEST = 2
+
+
+def explain_target(data: ProbeData, *, folds: int, seed: int, progress: Progress) -> list[Explained]:
+    """Scores straight lines and small models on simple things, on groups kept back; empty for classification.
+
+    Green pixels and age are given to a straight line, the age as it is or as its logarithm, whichever does better
+    within the training groups; what has no order or many numbers is given to the quick model of the probes.
+
+    Args:
+        data: Images with a numeric target.
+        folds: Folds of the cross-validation, by group.
+        seed: Seed of folds and landmarks.
+        progress: Told about each thing.
+
+    Returns:
+        Entries `age`, `green_pixels`, `green_pixels_log`, `image_size`, `burnt_in_tag`, `lower_left_corner`,
+        `condition`, `capture_time` as far as the data have them; R2 is None where it could not be measured, and the
+        verdict says why.
+    """
+    if data.task is not Task.regression:
+        return []
+    question = ask(data, folds=folds, seed=seed)
+    if isinstance(question, Skipped):
+        verdict = f"Not measured: {question.reason}"
+        return [Explained(name, "", None, len(data), verdict) for name in (AGE, GREEN)]
+    progress.start("Explaining the target", len(_EXPLAINERS))
+    found: list[Explained] = []
+    for explain in _EXPLAINERS:
+        found += explain(question)
+        progress.advance(1)
+    progress.finish()
+    return found
+
+
+def _explain_age(question: Question) -> list[Explained]:
+    name = question.data.roles.age
+    if name is None:
+        return []
+    age = pd.to_numeric(question.data.rows[name], errors="coerce").to_numpy(dtype=float)
+    what = f"The age ({_shown(name)})"
+    return [_explain_line(question, AGE, what, {"the age": age, "the logarithm of the age": _log(age)})]
+
+
+def _explain_green(question: Question) -> list[Explained]:
+    green = _column(question, GREEN_PX)
+    count, log = "the number of green pixels", "the logarithm of the number of green pixels"
+    return [
+        _explain_line(question, GREEN, "The number of green pixels", {count: green}),
+        _explain_line(question, GREEN_LOG, "The logarithm of the number of green pixels", {log: _log(green)}),
+    ]
+
+
+def _explain_size(question: Question) -> list[Explained]:
+    width, height = (pd.Series(_column(question, name)) for name in (WIDTH_PX, HEIGHT_PX))
+    if np.ptp(width) <= 0 and np.ptp(height) <= 0:
+        verdict = "All pictures have the same size, which explains nothing."
+        return [Explained(SIZE, "width and height of the picture", None, len(question.data), verdict)]
+    view = join_views([rank_of(width), rank_of(height), rank_of(width / height)])
+    return [_explain_view(question, SIZE, "The size of the picture", "width, height and their ratio", view)]
+
+
+def _explain_tag(question: Question) -> list[Explained]:
+    tags = _varying(question, question.data.roles.tags)
+    pictures = question.data.facts.thumbnails(question.data.positions)
+    corners = {
+        f"the {'lower' if bottom else 'upper'} {'left' if left else 'right'} corner": _r2(
+            question, question.predict(corner_of(pictures, bottom=bottom, left=left))[0]
+        )
+        for bottom in (True, False)
+        for left in (True, False)
+    }
+    own, others = corners["the lower left corner"], [corners[name] for name in list(corners)[1:]]
+    leads = own > 0 and own >= max(*others, 0.0) + _CORNER_LEAD
+    compared = f"the other three explain {', '.join(_percent(value) for value in others)}"
+    verdict = f"{_explains(question, 'The lower left corner', own)}; {compared}: " + (
+        "it tells more than the picture around it, as a tag would." if leads else "no sign of a tag that can be read."
+    )
+    given = "the pixels of the lower left quarter of the width and height, at 8 x 8 px"
+    n = len(question.data)
+    found = [Explained(CORNER, given, own, n, verdict)]
+    if tags:
+        view = join_views([one_hot(question.data.rows[name]) for name in tags])
+        shown = ", ".join(map(_shown, tags))
+        found.append(_explain_view(question, TAG, f"What a tag in the picture would say ({shown})", shown, view))
+    elif leads:
+        found.append(Explained(TAG, given, own, n, verdict))
+    return found
+
+
+def _explain_condition(question: Question) -> list[Explained]:
+    names = _varying(question, question.data.roles.conditions)
+    if not names:
+        return []
+    shown = ", ".join(map(_shown, names))
+    view = join_views([one_hot(question.data.rows[name]) for name in names])
+    return [_explain_view(question, CONDITION, f"The condition ({shown})", shown, view)]
+
+
+def _explain_time(question: Question) -> list[Explained]:
+    names = _varying(question, question.data.roles.times)
+    if not names:
+        return []
+    shown = ", ".join(map(_shown, names))
+    view = join_views([times_of(question.data.rows[name]) for name in names])
+    return [_explain_view(question, TIME, f"When the picture was taken ({shown})", shown, view)]
+
+
+_EXPLAINERS: tuple[Callable[[Question], list[Explained]], ...] = (
+    _explain_age,
+    _explain_green,
+    _explain_size,
+    _explain_tag,
+    _explain_condition,
+    _explain_time,
+)
+
+
+def predict_by_line(target: Floats, forms: dict[str, Floats], fold_of: Integers) -> tuple[Floats, str]:
+    """Predicts each image from one number by the straight line of the other folds.
+
+    Args:
+        target: Shape (N,).
+        forms: Name -> the number in one form, shape (N,); NaN where it is missing.
+        fold_of: Fold of each image, shape (N,).
+
+    Returns:
+        Predictions, shape (N,), the training mean where the number is missing; and the form that was chosen most often,
+        each fold choosing on the other folds alone.
+    """
+    preds = np.empty(len(target))
+    chosen: list[str] = []
+    for fold in np.unique(fold_of):
+        training = fold_of != fold
+        best = _choose_form(
+            target[training], {name: values[training] for name, values in forms.items()}, fold_of[training]
+        )
+        chosen.append(best)
+        line = _fit_line(forms[best][training], target[training])
+        preds[~training] = _apply(line, forms[best][~training])
+    return preds, max(forms, key=chosen.count)
+
+
+def _choose_form(target: Floats, forms: dict[str, Floats], fold_of: Integers) -> str:
+    """The form whose line predicts folds best that it was not fitted on."""
+    errors = dict.fromkeys(forms, 0.0)
+    for fold in np.unique(fold_of):
+        # With two folds in all there is one to choose on, and the line is judged where it was fitted.
+        training = (fold_of != fold) | (len(np.unique(fold_of)) == 1)
+        for name, values in forms.items():
+            line = _fit_line(values[training], target[training])
+            judged = fold_of == fold
+            errors[name] += float(np.square(target[judged] - _apply(line, values[judged])).sum())
+    return min(errors, key=lambda name: errors[name])
+
+
+def _fit_line(values: Floats, target: Floats) -> tuple[float, float, float, float]:
+    """Slope, centre and mean of the line, and the mean of all targets for images without a number."""
+    known = np.isfinite(values)
+    overall = float(target.mean())
+    if known.sum() < _FEWEST or np.ptp(values[known]) <= 0:
+        return 0.0, 0.0, overall, overall
+    centre, mean = float(values[known].mean()), float(target[known].mean())
+    offset = values[known] - centre
+    return float(offset @ (target[known] - mean) / (offset @ offset)), centre, mean, overall
+
+
+def _apply(line: tuple[float, float, float, float], values: Floats) -> Floats:
+    slope, centre, mean, overall = line
+    return np.where(np.isfinite(values), mean + slope * (values - centre), overall)
+
+
+def _explain_line(question: Question, name: str, what: str, forms: dict[str, Floats]) -> Explained:
+    known = int(np.isfinite(next(iter(forms.values()))).sum())
+    preds, form = predict_by_line(question.answers[:, 0], forms, question.fold_of)
+    score = _r2(question, preds[:, None])
+    missing = f" (missing for {len(question.data) - known} images)" if known < len(question.data) else ""
+    verdict = f"{_explains(question, what, score)}{missing}."
+    return Explained(name, f"a straight line on {form}", score, len(question.data), verdict)
+
+
+def _explain_view(question: Question, name: str, what: str, given: str, view: Floats) -> Explained:
+    score = _r2(question, question.predict(view)[0])
+    return Explained(name, given, score, len(question.data), f"{_explains(question, what, score)}.")
+
+
+def _explains(question: Question, what: str, score: float) -> str:
+    target = question.data.target_name
+    if score <= 0:
+        return f"{what} explains nothing of {target} on groups kept back (R2 {score:.2f})"
+    return f"{what} explains {_percent(score)} of the variance of {target} on groups kept back (R2 {score:.2f})"
+
+
+def _r2(question: Question, preds: Floats) -> float:
+    return question.tally(preds).score
+
+
+def _column(question: Question, name: str) -> Floats:
+    return question.data.column(name).to_numpy(dtype=float)
+
+
+def _log(values: Floats) -> Floats:
+    return np.log1p(np.maximum(values, 0.0))
+
+
+def _varying(question: Question, names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if len(question.data.rows[name].dropna().unique()) > 1]
+
+
+def _shown(name: str) -> str:
+    return name.removeprefix(META_PREFIX)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * max(share, 0.0):.0f} %"

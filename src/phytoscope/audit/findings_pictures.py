@@ -1,0 +1,148 @@
+"""Findings in the pictures: copies, leaks of a split that was given, outliers in quality."""
+
+from phytoscope.audit.wording import plural, spell_names, spell_share
+from phytoscope.schema.audit import AuditReport, DuplicateCluster, Finding, QualityIssue, Severity
+
+_MANY_OUTLIERS = 0.1
+_HARMFUL = ("dark", "light", "blurry", "low_information")
+_LOOK = "Look at them on the page; leave out what nobody could judge by eye."
+_WORDS = {
+    "dark": ("is dark", "are dark", _LOOK),
+    "light": ("is overexposed", "are overexposed", _LOOK),
+    "blurry": ("is blurry", "are blurry", _LOOK),
+    "low_information": ("shows next to nothing", "show next to nothing", _LOOK),
+    "odd_size": (
+        "has an unusual size",
+        "have an unusual size",
+        "Make sure that they were taken like the others; data.resize decides how pictures become squares.",
+    ),
+    "odd_aspect": (
+        "has an unusual shape",
+        "have an unusual shape",
+        "Crop them to the plant, or take data.resize=letterbox so that nothing is squeezed.",
+    ),
+    "greyscale": (
+        "has no colours",
+        "have no colours",
+        "Find the colour originals; if there are none, leave them out.",
+    ),
+    "misnamed": (
+        "has an extension that does not fit the content",
+        "have an extension that does not fit the content",
+        "Rename them; phytoscope reads them all the same.",
+    ),
+    "exif_rotated": (
+        "is stored turned or mirrored",
+        "are stored turned or mirrored",
+        "phytoscope turns them upright; make sure that other programs you use do too.",
+    ),
+}
+"""Issue -> its words for one image and for several, and what to do."""
+
+
+def list_picture_findings(report: AuditReport, examples: int) -> list[Finding]:
+    """Says what is wrong or noteworthy in the pictures, in no particular order.
+
+    Args:
+        report: All measured parts.
+        examples: Most sample ids in a finding.
+    """
+    return [
+        *_copy_findings(report.duplicates, examples),
+        *_contradiction_findings(report.duplicates, examples),
+        *_leak_findings(report.leakage),
+        *[_quality_finding(issue, examples) for issue in report.quality if issue.count > 0],
+    ]
+
+
+def _copy_findings(clusters: list[DuplicateCluster], examples: int) -> list[Finding]:
+    found = []
+    for kind, (one, several, meaning) in _COPIES.items():
+        chosen = [cluster for cluster in clusters if cluster.kind == kind]
+        spare = sum(len(cluster.sample_ids) - 1 for cluster in chosen)
+        if spare == 0:
+            continue
+        across = sum(len(cluster.groups) > 1 for cluster in chosen)
+        where = f"{across} of them across plants or leaves" if across > 0 else "none across plants or leaves"
+        found.append(
+            Finding(
+                f"duplicates/{kind}",
+                Severity.warning if kind == "exact" or across > 0 else Severity.note,
+                f"{plural(spare, one, several)}: {plural(len(chosen), 'cluster')}, {where}",
+                f"{meaning} On both sides of a split they are tested by heart.",
+                "phytoscope keeps them in one split; for a split of your own, keep rows of manifest.parquet with the "
+                "same duplicate_id together, or remove the copies (duplicates.csv).",
+                spare,
+                _first_ids(chosen, examples),
+            )
+        )
+    return found
+
+
+_COPIES = {
+    "exact": (
+        "picture is an exact copy of another",
+        "pictures are exact copies of others",
+        "The same file stands under several names.",
+    ),
+    "near": (
+        "picture looks the same as another",
+        "pictures look the same as others",
+        "They are re-compressed, resized, mirrored or turned, or taken one after the other.",
+    ),
+}
+"""Kind of copy -> its words for one picture and for several, and what it means."""
+
+
+def _contradiction_findings(clusters: list[DuplicateCluster], examples: int) -> list[Finding]:
+    conflicting = [cluster for cluster in clusters if cluster.conflicting]
+    if not conflicting:
+        return []
+    first = " and ".join(map(repr, dict.fromkeys(label for label in conflicting[0].labels if label)))
+    return [
+        Finding(
+            "duplicates/conflicting",
+            Severity.warning,
+            f"{plural(len(conflicting), 'cluster of copies carries', 'clusters of copies carry')} different answers, "
+            f"for example {first}",
+            "At least one of the answers is wrong, and no model can give both.",
+            "Look at them on the page and correct the answers.",
+            len(conflicting),
+            _first_ids(conflicting, examples),
+        )
+    ]
+
+
+def _first_ids(clusters: list[DuplicateCluster], limit: int) -> list[str]:
+    return [sample_id for cluster in clusters for sample_id in cluster.sample_ids][:limit]
+
+
+def _leak_findings(leaks: list[str] | None) -> list[Finding]:
+    if not leaks:
+        return []
+    return [
+        Finding(
+            "split/leaks",
+            Severity.error,
+            "The split that was given leaks: "
+            f"{plural(len(leaks), 'group or picture', 'groups or pictures')} on both sides",
+            spell_names(leaks) + ".",
+            "Draw it again by group (phytoscope prepare writes split.parquet), and forget scores made with it.",
+            len(leaks),
+        )
+    ]
+
+
+def _quality_finding(issue: QualityIssue, examples: int) -> Finding:
+    is_harmful = issue.name in _HARMFUL and issue.share >= _MANY_OUTLIERS
+    name = issue.name.replace("_", " ")
+    one, several, remedy = _WORDS.get(issue.name, (f"stands out: {name}", f"stand out: {name}", _LOOK))
+    return Finding(
+        f"quality/{issue.name}",
+        Severity.warning if is_harmful else Severity.note,
+        f"{plural(issue.count, f'image {one}', f'images {several}')} ({spell_share(issue.share)})",
+        issue.description,
+        remedy,
+        issue.count,
+        issue.sample_ids[:examples],
+    )

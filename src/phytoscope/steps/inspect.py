@@ -1,0 +1,189 @@
+"""The inspection: looks at the user's data as preparing does, makes every check, and writes page, report and lists."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from phytoscope.audit.inspect import Inspected, inspect_data
+from phytoscope.data.official_split import read_official_column, read_split
+from phytoscope.data.source import find_file
+from phytoscope.data.validate import Validated
+from phytoscope.errors import ConfigError
+from phytoscope.schema.artifact import clear_leftovers, resolve_path, write_atomic, write_json
+from phytoscope.schema.audit import AuditReport
+from phytoscope.schema.config import DataKind, RunConfig
+from phytoscope.schema.inspection_folder import InspectionFolder
+from phytoscope.schema.progress import Progress
+from phytoscope.schema.run_folder import RunFolder
+from phytoscope.schema.table import SAMPLE_ID, SPLIT
+from phytoscope.steps.context import RunContext, plain_settings, read_settings
+from phytoscope.steps.look import find_cache_folder, look_at_data
+from phytoscope.visualize.audit_page import build_audit_page
+
+_USUAL_NAMES = ("labels", "metadata", "annotations", "table", "data", "index")
+_WHICH_DATA = ("kind", "root", "table", "images", "target", "label")
+
+
+def run_inspect(
+    config: RunConfig,
+    *,
+    output: Path | None,
+    split_file: Path | None,
+    progress: Progress,
+    say: Callable[[str], None],
+) -> tuple[AuditReport, InspectionFolder]:
+    """Inspects the data that the settings name.
+
+    What is known of each image is kept in the cache folder, so a second inspection looks only at what is new.
+
+    Args:
+        config: Settings; `data`, `audit`, `paths`, `seed` and `name` are read.
+        output: Where to write; chosen from `paths` when None.
+        split_file: A split made elsewhere, to be checked; when None the one of `data.split.column` or of the run that
+            was named, if any.
+        progress: Told how far it is.
+        say: Told sentences for the user.
+
+    Raises:
+        PhytoscopeError: The data cannot be read, or the place cannot be written.
+    """
+    config = _named(config)
+    context = RunContext(config, RunFolder(Path()), progress, say)
+    folder = choose_inspection_folder(config, output)
+    _check_outside_data(config, [folder.root, find_cache_folder(context)])
+    folder.check_own()
+    # A wrong name is told before all images are looked at.
+    split_path = None if split_file is None else find_file(str(split_file), "--split")
+    started = time.monotonic()
+    looked = look_at_data(context)
+    seconds = time.monotonic() - started
+    split = _read_split(config, split_path, looked.validated.manifest)
+    inspected = inspect_data(looked.source, looked.validated, looked.facts, config, split=split, progress=progress)
+    timed = {"images and rows": round(seconds, 3), **inspected.report.seconds}
+    inspected = dataclasses.replace(inspected, report=dataclasses.replace(inspected.report, seconds=timed))
+    _write(folder, inspected, looked.validated, config, progress)
+    return inspected.report, folder
+
+
+def choose_inspection_folder(config: RunConfig, output: Path | None) -> InspectionFolder:
+    """Finds where an inspection is written: where it was said, else in the folder of the run, else beside the runs.
+
+    Args:
+        config: `paths`, `data` and `name` are read.
+        output: What the user said.
+
+    Returns:
+        The folder; it need not exist yet. An earlier inspection of the same data is replaced, one of other data is not.
+
+    Raises:
+        ConfigError: A path names a home directory that does not exist.
+    """
+    if output is not None:
+        return InspectionFolder(resolve_path(str(output), "--output"))
+    if config.paths.run_dir is not None:
+        return InspectionFolder(resolve_path(config.paths.run_dir, "paths.run_dir") / "inspection")
+    runs = resolve_path(config.paths.runs_dir, "paths.runs_dir")
+    count = 1
+    while True:
+        folder = InspectionFolder(runs / (f"inspect-{config.name}" + (f"-{count}" if count > 1 else "")))
+        if not folder.root.exists() or _is_of_these_data(folder, config):
+            return folder
+        count += 1
+
+
+def _is_of_these_data(folder: InspectionFolder, config: RunConfig) -> bool:
+    saved = read_settings(folder.config)
+    if not isinstance(saved, dict) or not isinstance(saved.get("data"), dict):
+        return not any(folder.root.iterdir())
+    now = plain_settings(config)["data"]
+    return all(saved["data"].get(key) == now[key] for key in _WHICH_DATA)
+
+
+def _named(config: RunConfig) -> RunConfig:
+    # The usual name speaks of a backbone, and no model is meant here.
+    if any(word.startswith("name=") for word in config.overrides):
+        return config
+    data = config.data
+    place = Path(data.table or data.root or data.images or data.kind.value).absolute()
+    name = place.name if data.table is None else place.stem
+    if name.lower() in _USUAL_NAMES:
+        # Many tables are called labels.csv; their folder says more.
+        name = place.parent.name
+    return dataclasses.replace(config, name=name if name.strip(". ") else data.kind.value)
+
+
+def _check_outside_data(config: RunConfig, places: list[Path]) -> None:
+    # In a folder of class folders anything new would count as a class the next time.
+    if config.data.kind not in (DataKind.folder, DataKind.plantvillage) or config.data.root is None:
+        return
+    root = resolve_path(config.data.root, "data.root").resolve()
+    inside = [place for place in places if place.resolve().is_relative_to(root)]
+    if inside:
+        message = (
+            f"the inspection would be written to {str(inside[0])!r}, which lies inside the data {str(root)!r} and "
+            "would count as a class there: add paths.runs_dir=DIR (and --output DIR) with a place outside."
+        )
+        raise ConfigError(message)
+
+
+def _read_split(config: RunConfig, split_file: Path | None, manifest: pd.DataFrame) -> pd.DataFrame | None:
+    if manifest.empty:
+        return None
+    if split_file is not None:
+        return read_split(split_file, manifest)
+    if config.data.split.column is not None:
+        official = read_official_column(manifest, config.data.split.column)
+        return pd.DataFrame({SAMPLE_ID: manifest[SAMPLE_ID], SPLIT: official})
+    if config.paths.run_dir is not None:
+        of_run = RunFolder(resolve_path(config.paths.run_dir, "paths.run_dir")).split
+        return pd.read_parquet(of_run) if of_run.is_file() else None
+    return None
+
+
+def _write(
+    folder: InspectionFolder, inspected: Inspected, validated: Validated, config: RunConfig, progress: Progress
+) -> None:
+    report = inspected.report
+    folder.root.mkdir(parents=True, exist_ok=True)
+    clear_leftovers(folder.root)
+    tables = {
+        folder.rejected: validated.rejected,
+        folder.warnings: validated.warnings,
+        folder.duplicates: _list_copies(report),
+        folder.suspects: pd.DataFrame([dataclasses.asdict(row) for row in report.suspects], columns=_SUSPECT_COLUMNS),
+        folder.manifest: inspected.manifest,
+        folder.unlabelled: validated.unlabelled,
+    }
+    # The report is written first: by it the folder is known as an inspection's.
+    write_json(folder.report, report.to_dict())
+    for path, table in tables.items():
+        with write_atomic(path) as temporary:
+            if path.suffix == ".csv":
+                table.to_csv(temporary, index=False)
+            else:
+                table.to_parquet(temporary, index=False)
+    with write_atomic(folder.config) as temporary:
+        text = yaml.safe_dump(plain_settings(config), sort_keys=False, allow_unicode=True)
+        temporary.write_text(text, encoding="utf-8")
+    progress.start("Drawing the page", None)
+    page = build_audit_page(report, inspected.pictures, title=f"Inspection of {report.name}")
+    with write_atomic(folder.page) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    progress.finish()
+
+
+_SUSPECT_COLUMNS = [SAMPLE_ID, "given", "suggested", "confidence"]
+_COPY_COLUMNS = ["cluster", "kind", "conflicting", SAMPLE_ID, "answer"]
+
+
+def _list_copies(report: AuditReport) -> pd.DataFrame:
+    rows = [
+        (number, cluster.kind, cluster.conflicting, sample_id, label)
+        for number, cluster in enumerate(report.duplicates, start=1)
+        for sample_id, label in zip(cluster.sample_ids, cluster.labels, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=_COPY_COLUMNS)

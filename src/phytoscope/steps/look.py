@@ -1,0 +1,63 @@
+"""Rows 1 and 2 of the data flow, which preparing and inspecting share: read, look at every image once, validate."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from phytoscope.data.image_facts import ImageFacts, read_image_facts
+from phytoscope.data.read import read_source
+from phytoscope.data.source import Source
+from phytoscope.data.validate import Validated, validate_source
+from phytoscope.schema.artifact import resolve_path
+from phytoscope.schema.table import PATH
+from phytoscope.steps.context import RunContext
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """The user's data after the one look at them.
+
+    Attributes:
+        source: Rows as they were read.
+        facts: What is known of the images of `source.rows`, in the same order.
+        validated: Usable, unlabelled and rejected rows, and warnings.
+    """
+
+    source: Source
+    facts: ImageFacts
+    validated: Validated
+
+
+def look_at_data(context: RunContext, source: Source | None = None) -> LookedAt:
+    """Reads the user's data, looks at every image that is new or changed, and finds every fault.
+
+    Args:
+        context: Settings; nothing is written into its run folder.
+        source: The rows when they were read already.
+
+    Raises:
+        ConfigError: A setting, a rule or a named column is missing or wrong.
+        DataNotFoundError: A folder or table does not exist or is empty.
+        DataValidationError: A table cannot be read.
+        StorageError: The folder of facts cannot be written.
+    """
+    config = context.config.data
+    source = read_source(config) if source is None else source
+    facts = read_image_facts(
+        list(source.rows[PATH]),
+        find_cache_folder(context) / "facts",
+        max_megapixels=config.max_megapixels,
+        workers=config.workers,
+        progress=context.progress,
+    )
+    return LookedAt(source, facts, validate_source(source, config, facts, context.progress))
+
+
+def find_cache_folder(context: RunContext) -> Path:
+    """Folder of decoded pixels and of what is known of each image.
+
+    Raises:
+        ConfigError: A path names a home directory that does not exist.
+    """
+    paths = context.config.paths
+    cache_dir = paths.cache_dir if paths.cache_dir is not None else f"{paths.runs_dir}/cache"
+    return resolve_path(cache_dir, "paths.cache_dir")

@@ -1,0 +1,87 @@
+"""Preparing the data: what is written beside the manifest, what is said, and what makes the step start anew."""
+
+import pandas as pd
+import pytest
+
+from factories.images import write_image
+from factories.runs import run_tiny, run_words
+from factories.tables import write_csv
+from phytoscope.configs import compose_config
+from phytoscope.errors import DataValidationError
+from phytoscope.schema.run_folder import RunFolder
+from phytoscope.steps import RunContext
+from phytoscope.steps.look import look_at_data
+
+HEADER = ["file", "plant", "fresh weight (g)", "age"]
+
+
+@pytest.fixture
+def words(tmp_path) -> list[str]:
+    """Settings of a table with two faults, a plant without a weight and an age that is none."""
+    rows: list[list[object]] = [[f"{number}.png", number // 2, 1.0 + number, 7] for number in range(24)]
+    rows[3][2], rows[5][2], rows[7][3], rows[8][3] = "", "heavy", "old", 700
+    for number in range(24):
+        if number != 9:
+            write_image(tmp_path / "images" / f"{number}.png", seed=number)
+    table = write_csv(tmp_path / "table.csv", HEADER, rows)
+    data = [f"data.table={table}", f"data.images={tmp_path / 'images'}", "data.target=fresh_weight"]
+    return run_words(["data=table", *data, "data.group_by=[plant]"], tmp_path / "run", "data.rules=['age < 100']")
+
+
+def test_everything_is_written_and_said(words) -> None:
+    """Faults, warnings and unlabelled images lie beside the manifest, which knows the unit of its target."""
+    run, sentences = run_tiny(words, "prepare")
+    rejected, warnings = pd.read_csv(run.rejected), pd.read_csv(run.warnings)
+    assert list(rejected["source_row"]) == [5, 7, 11]
+    assert list(warnings["source_row"]) == [9, 10]
+    assert list(pd.read_parquet(run.unlabelled)["sample_id"]) == ["3.png"]
+    manifest = pd.read_parquet(run.manifest)
+    assert (len(manifest), manifest.attrs["unit"]) == (21, "g")
+    said = "\n".join(sentences.said)
+    assert "1 x the target is missing" in said
+    assert "warnings: 1 x the cell is not a number; 1 x a rule is broken" in said
+    assert "1 good images are kept apart" in said
+
+
+def test_strict_stops_and_lists(words, tmp_path) -> None:
+    """Nothing is prepared, but everything that is to be mended is listed."""
+    with pytest.raises(DataValidationError, match=r"data.strict=true and 3 faults in 3 rows.*rejected.csv"):
+        run_tiny([*words, "data.strict=true"], "prepare")
+    run = RunFolder(tmp_path / "run")
+    assert len(pd.read_csv(run.rejected)) == 3
+    assert not run.manifest.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "is_done_again"),
+    [
+        ("data.rules=['age < 800']", True),
+        ("data.rule_tolerance=0.5", True),
+        ("data.split.near_duplicates=false", True),
+        ("data.target_max=20", True),
+        ("data.workers=2", False),
+        ("data.resize=crop", False),
+    ],
+)
+def test_what_starts_the_step_anew(words, change, is_done_again) -> None:
+    """Settings that the manifest or the split depends on, and no others."""
+    run_tiny(words, "prepare")
+    assert bool(run_tiny([*words, change], "prepare")[1].done()) is is_done_again
+
+
+def test_changed_cell_starts_the_step_anew(words, tmp_path) -> None:
+    """Also one that is only a warning."""
+    run_tiny(words, "prepare")
+    table = tmp_path / "table.csv"
+    table.write_bytes(table.read_bytes().replace(b"old", b"odd"))
+    assert run_tiny(words, "prepare")[1].done() == ["prepare"]
+    assert run_tiny(words, "prepare")[1].reused() == ["prepare"]
+
+
+def test_look_at_data_writes_no_run(words, tmp_path) -> None:
+    """Looking is what preparing and inspecting share; the folder of the run stays as it is."""
+    context = RunContext(compose_config(words), RunFolder(tmp_path / "nowhere"))
+    looked = look_at_data(context)
+    assert len(looked.facts.table) == len(looked.source.rows) == 24
+    assert len(looked.validated.manifest) == 21
+    assert not (tmp_path / "nowhere").exists()

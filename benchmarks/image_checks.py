@@ -26,8 +26,8 @@ from cleanvision import Imagelab
 from PIL import Image, ImageEnhance, ImageFilter
 
 from phytoscope.audit.quality import judge_quality
-from phytoscope.data.duplicates import find_near_duplicates
-from phytoscope.data.image_facts import read_image_facts
+from phytoscope.data.copies.duplicates import find_near_duplicates
+from phytoscope.data.facts.image_facts import read_image_facts
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import SHA256
 from phytoscope.transforms.decode import IMAGE_SUFFIXES

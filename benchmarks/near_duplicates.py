@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from phytoscope.data.duplicates import find_near_duplicates
-from phytoscope.data.hash_index import find_close_hashes
-from phytoscope.data.image_facts import read_image_facts
+from phytoscope.data.copies.duplicates import find_near_duplicates
+from phytoscope.data.copies.hash_index import find_close_hashes
+from phytoscope.data.facts.image_facts import read_image_facts
 from phytoscope.schema.image_facts import REASON
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.transforms.decode import IMAGE_SUFFIXES

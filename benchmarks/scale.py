@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from phytoscope.data.duplicates import add_duplicate_ids
-from phytoscope.data.groups import join_groups
-from phytoscope.data.image_facts import ImageFacts
-from phytoscope.data.read_labels import read_labels
+from phytoscope.data.copies.duplicates import add_duplicate_ids
+from phytoscope.data.copies.groups import join_groups
+from phytoscope.data.facts.image_facts import ImageFacts
+from phytoscope.data.readers.read_labels import read_labels
 from phytoscope.data.split import find_thin_strata, hash_manifest, hash_split, split_by_group
 from phytoscope.data.validate import validate_source
 from phytoscope.schema.artifact import write_json

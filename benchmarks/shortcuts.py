@@ -22,9 +22,9 @@ from phytoscope.audit.label_noise import find_suspect_labels
 from phytoscope.audit.optimism import measure_optimism
 from phytoscope.audit.probes import run_probes
 from phytoscope.configs import compose_config
-from phytoscope.data.image_facts import read_image_facts
+from phytoscope.data.copies.groups import join_groups
+from phytoscope.data.facts.image_facts import read_image_facts
 from phytoscope.data.read import read_source
-from phytoscope.data.split import join_groups
 from phytoscope.data.validate import validate_source
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import LABEL, PATH, SAMPLE_ID, Task

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from phytoscope.data.image_features import count_green_pixels
-from phytoscope.data.read_table import read_table
+from phytoscope.data.facts.image_features import count_green_pixels
+from phytoscope.data.readers.read_table import read_table
 from phytoscope.evaluate.regression import compute_r2
 from phytoscope.transforms.decode import read_image
 

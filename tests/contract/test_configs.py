@@ -64,7 +64,7 @@ def test_documented_settings_exist(document):
     [
         ("`data.root=DIR`", ["data.root"]),
         ("data.split.calibration=0.", ["data.split.calibration"]),
-        ("see data.csv and phytoscope.data.split", []),
+        ("see data.csv and phytoscope.data.split.drawing", []),
         ("--data.root=x", []),
     ],
 )

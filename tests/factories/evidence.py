@@ -7,7 +7,7 @@ import pandas as pd
 from PIL import Image
 
 from phytoscope.audit.evidence import ProbeData, build_probe_data
-from phytoscope.data.image_facts import ImageFacts, read_image_facts
+from phytoscope.data.facts.image_facts import ImageFacts, read_image_facts
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import Task
 

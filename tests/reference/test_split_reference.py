@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold
 
-from phytoscope.data.deal import count_groups, deal_groups
+from phytoscope.data.split.deal import count_groups, deal_groups
 
 N_FOLDS = 5
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phytoscope.data.image_facts import ImageFacts
+from phytoscope.data.facts.image_facts import ImageFacts
 from phytoscope.errors import ArtifactError
 from phytoscope.schema.table import GROUP_ID, META_PREFIX, PATH, SAMPLE_ID, Task
 

@@ -35,10 +35,11 @@ from phytoscope.audit.relations import (
     find_name_series,
     find_plant_columns,
 )
-from phytoscope.data.duplicates import add_duplicate_ids
-from phytoscope.data.image_facts import ImageFacts
+from phytoscope.data.copies.duplicates import add_duplicate_ids
+from phytoscope.data.copies.groups import join_groups
+from phytoscope.data.facts.image_facts import ImageFacts
 from phytoscope.data.source import Source
-from phytoscope.data.split import hash_manifest, join_groups
+from phytoscope.data.split import hash_manifest
 from phytoscope.data.validate import Validated
 from phytoscope.errors import PhytoscopeError
 from phytoscope.schema.audit import AuditReport, DuplicateCluster, Explained, QualityIssue, SuspectLabel

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from phytoscope.audit.evidence import Skipped
-from phytoscope.data.leaks import find_leaks
+from phytoscope.data.split.leaks import find_leaks
 from phytoscope.schema.table import SAMPLE_ID
 
 

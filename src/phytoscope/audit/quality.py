@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phytoscope.data.image_facts import ImageFacts
+from phytoscope.data.facts.image_facts import ImageFacts
 from phytoscope.schema.audit import QualityIssue
 from phytoscope.schema.image_facts import (
     BRIGHTNESS_HIGH,

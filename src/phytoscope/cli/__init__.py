@@ -29,8 +29,9 @@ app = typer.Typer(
 )
 for _command in (inspect, run, prepare, train, evaluate, package, predict, demo, settings):
     app.command()(_command)
-for _name, _command in (("list", list_datasets), ("fetch", fetch), ("import", import_labels)):
-    data_app.command(_name)(_command)
+data_app.command("list")(list_datasets)
+data_app.command("fetch")(fetch)
+data_app.command("import")(import_labels)
 app.add_typer(cache_app, name="cache")
 app.add_typer(data_app, name="data")
 

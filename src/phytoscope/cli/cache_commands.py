@@ -14,7 +14,7 @@ from phytoscope.schema.artifact import resolve_path
 from phytoscope.schema.config import PathsConfig
 
 if TYPE_CHECKING:
-    from phytoscope.data.cache_care import CachePiece
+    from phytoscope.data.cache.cache_care import CachePiece
 
 cache_app = typer.Typer(
     help="Show and prune what is kept so that no image is decoded twice.", no_args_is_help=True, rich_markup_mode="rich"
@@ -31,7 +31,7 @@ def info(cache_dir: CacheDir = _DEFAULT) -> None:
 
     phytoscope cache info --cache-dir runs/cache
     """
-    from phytoscope.data.cache_care import BYTES_PER_GB, PieceKind, list_cache
+    from phytoscope.data.cache.cache_care import BYTES_PER_GB, PieceKind, list_cache
 
     folder = resolve_path(str(cache_dir), "--cache-dir")
     groups: dict[tuple[str, str], list[CachePiece]] = {}
@@ -92,7 +92,7 @@ def prune(
     Nothing is lost but time: what a run needs and does not find is decoded again. Files that are not the cache's are
     never touched. Without an option pixels beyond 50 GB go.
     """
-    from phytoscope.data.cache_care import BYTES_PER_GB, prune_cache
+    from phytoscope.data.cache.cache_care import BYTES_PER_GB, prune_cache
 
     if everything and (max_gb is not None or older_than is not None):
         message = "--all removes everything: leave out --max-gb and --older-than, or leave out --all."

@@ -74,7 +74,7 @@ def fetch(
 
 
 def _say_next(folder: Path, progress: TerminalProgress) -> None:
-    from phytoscope.data.import_labels import SPLIT_FOLDERS, import_image_folder, write_import
+    from phytoscope.data.readers.import_labels import SPLIT_FOLDERS, import_image_folder, write_import
 
     parts = [entry.name.lower() for entry in folder.iterdir() if entry.is_dir()]
     if not parts or any(name not in SPLIT_FOLDERS for name in parts):
@@ -120,7 +120,7 @@ def import_labels(
 
     phytoscope data import coco instances_train.json instances_val.json --images photos/ --crops boxes/
     """
-    from phytoscope.data.import_labels import import_coco, import_image_folder, write_import
+    from phytoscope.data.readers.import_labels import import_coco, import_image_folder, write_import
 
     if kind not in ("imagefolder", "coco"):
         message = f"{kind!r} cannot be imported; choose imagefolder or coco."

@@ -123,7 +123,7 @@ def _choose_table(tables: list[Path], root: Path) -> Path:
 
 
 def _ask_for_column(table: Path) -> None:
-    from phytoscope.data.read_table import read_table
+    from phytoscope.data.readers.read_table import read_table
 
     columns = ", ".join(map(str, read_table(table).columns))
     message = (

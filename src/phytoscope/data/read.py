@@ -1,8 +1,8 @@
 """The one way in: from the data settings to source rows."""
 
-from phytoscope.data.read_folder import read_folder
-from phytoscope.data.read_labels import read_farmbot_biomass, read_labels
-from phytoscope.data.read_plantvillage import read_plantvillage
+from phytoscope.data.readers.read_folder import read_folder
+from phytoscope.data.readers.read_labels import read_farmbot_biomass, read_labels
+from phytoscope.data.readers.read_plantvillage import read_plantvillage
 from phytoscope.data.source import Source
 from phytoscope.schema.config import DataConfig, DataKind
 

@@ -35,8 +35,8 @@ TARGET: Final = "target"
 GROUP_ID: Final = "group_id"
 """What must stay together in one split: leaf, plant, plot, or the image alone."""
 DUPLICATE_ID: Final = "duplicate_id"
-"""Name of the cluster of copies (same bytes, or same picture re-compressed, resized, mirrored, turned); an image without
-a copy is a cluster of its own."""
+"""Name of the cluster of copies (same bytes, or the picture re-compressed, resized, mirrored, turned); an image without
+a copy is one of its own."""
 SPLIT: Final = "split"
 FOLD: Final = "fold"
 

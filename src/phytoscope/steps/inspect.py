@@ -9,8 +9,8 @@ import pandas as pd
 import yaml
 
 from phytoscope.audit.inspect import Inspected, inspect_data
-from phytoscope.data.official_split import read_official_column, read_split
 from phytoscope.data.source import find_file
+from phytoscope.data.split.official_split import read_official_column, read_split
 from phytoscope.data.validate import Validated
 from phytoscope.errors import ConfigError
 from phytoscope.schema.artifact import clear_leftovers, resolve_path, write_atomic, write_json

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from phytoscope.data.image_facts import ImageFacts, read_image_facts
+from phytoscope.data.facts.image_facts import ImageFacts, read_image_facts
 from phytoscope.data.read import read_source
 from phytoscope.data.source import Source
 from phytoscope.data.validate import Validated, validate_source

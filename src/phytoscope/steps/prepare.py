@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from phytoscope import __version__
-from phytoscope.data.duplicates import add_duplicate_ids
-from phytoscope.data.groups import summarise_joins
+from phytoscope.data.copies.duplicates import add_duplicate_ids
+from phytoscope.data.copies.groups import summarise_joins
 from phytoscope.data.read import read_source
 from phytoscope.data.source import Source
 from phytoscope.data.split import find_thin_strata, hash_manifest, split_by_group

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from phytoscope.data.cache import PixelCache, open_pixel_cache
-from phytoscope.data.cache_care import BYTES_PER_GB, bound_cache
+from phytoscope.data.cache.cache_care import BYTES_PER_GB, bound_cache
+from phytoscope.data.cache.pixel_cache import PixelCache, open_pixel_cache
 from phytoscope.data.split import hash_manifest, hash_split
 from phytoscope.errors import StorageError
 from phytoscope.schema.table import GROUP_ID, SAMPLE_ID, SPLIT, Split

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from phytoscope import __version__
-from phytoscope.data.cache import PixelCache
+from phytoscope.data.cache.pixel_cache import PixelCache
 from phytoscope.data.datamodule import PlantDataModule, Samples
 from phytoscope.errors import ArtifactError, storage_error
 from phytoscope.models.network import build_network, read_backbone_input

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phytoscope.audit.evidence import build_probe_data, find_roles, sample_groups
-from phytoscope.data.image_facts import ImageFacts
+from phytoscope.data.facts.image_facts import ImageFacts
 from phytoscope.errors import ArtifactError
 from phytoscope.schema.table import Task
 

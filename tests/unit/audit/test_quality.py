@@ -8,7 +8,7 @@ import pytest
 from factories.images import encode
 from factories.textures import draw_texture
 from phytoscope.audit.quality import find_quality_issues, judge_quality
-from phytoscope.data.image_facts import read_image_facts
+from phytoscope.data.facts.image_facts import read_image_facts
 from phytoscope.data.synthetic import draw_leaf_dataset, draw_rosette_dataset
 from phytoscope.schema.progress import SilentProgress
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from factories.images import write_image
 from factories.runs import run_command
 from phytoscope import cli
-from phytoscope.data.cache import open_pixel_cache
+from phytoscope.data.cache.pixel_cache import open_pixel_cache
 from phytoscope.schema.config import ResizeMode
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.transforms.preprocess import Preprocess

@@ -1,0 +1,1 @@
+"""Which pictures are copies of each other, and what must therefore stay together."""

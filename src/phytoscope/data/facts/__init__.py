@@ -1,0 +1,1 @@
+"""What one pass over the pixels learns of every image, kept between runs."""

@@ -1,0 +1,266 @@
+"""Reads spreadsheets as people export them: CSV, TSV, XLSX or Parquet, with decimal commas and German words."""
+
+import codecs
+import csv
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pandas as pd
+import pyarrow as pa
+from openpyxl.utils.exceptions import InvalidFileException
+
+from phytoscope.data.readers.cells import Cells, clean_texts, clean_values, find_decimal_commas, give_plain_type
+from phytoscope.data.readers.units import fold_name
+from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError, PhytoscopeError, suggest
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".parquet")
+DECIMAL_COMMA = "decimal_comma"
+"""Key in the `attrs` of a table: column -> whether its texts write decimals with a comma."""
+_LINES_AT_ONCE = 50_000
+_HEAD_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """A table before its columns have types: names, cells, lines, and what parted the cells of the file."""
+
+    columns: list[tuple[str, Cells]]
+    lines: pd.Index
+    separator: str | None = None
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Reads a table and gives every column one plain type: float, bool or text.
+
+    Decimal commas and `WAHR`/`FALSCH` are understood; empty cells and the usual words for nothing become missing. A
+    column of numbers in which some cells are not numbers stays text, so that validation can name those cells.
+
+    Args:
+        path: A `.csv`, `.tsv`, `.txt`, `.xlsx` or `.parquet` file. Of a workbook the first sheet is read.
+
+    Returns:
+        The table, one row per line; the index is the line number as a spreadsheet counts (the header is line 1).
+
+    Raises:
+        ConfigError: The extension is not one of these.
+        DataValidationError: The file cannot be read as such, or two columns have the same name.
+        DataNotFoundError: The file cannot be opened, or the table has no row.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in TABLE_SUFFIXES:
+        hint = " Save the workbook as .xlsx." if suffix in (".xls", ".ods", ".xlsm") else ""
+        message = (
+            f"{str(path)!r}: tables with the extension {path.suffix!r} cannot be read; "
+            f"allowed: {', '.join(TABLE_SUFFIXES)}.{hint}"
+        )
+        raise ConfigError(message)
+    reader = {".xlsx": _read_xlsx, ".parquet": _read_parquet}.get(suffix, _read_csv)
+    try:
+        raw = reader(path)
+    except PhytoscopeError:
+        raise
+    except OSError as error:
+        message = f"{str(path)!r} cannot be opened ({error.strerror or error})."
+        raise DataNotFoundError(message) from error
+    names = [name for name, _ in raw.columns]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        message = (
+            f"{str(path)!r}: two columns have the same name: {', '.join(map(repr, repeated))}; rename one of each."
+        )
+        raise DataValidationError(message)
+    if raw.lines.empty:
+        message = f"{str(path)!r} has a header but no row."
+        raise DataNotFoundError(message)
+    cells = dict(raw.columns)
+    commas = find_decimal_commas(cells, raw.separator)
+    # Each column's cells are let go as soon as they have a type: a million rows are held once.
+    typed = {name: give_plain_type(cells.pop(name), raw.lines, comma=commas[name]) for name in names}
+    table = pd.DataFrame(typed, index=raw.lines)
+    table.attrs[DECIMAL_COMMA] = commas
+    return table
+
+
+def find_column(table: pd.DataFrame, name: str, key: str) -> str:
+    """Finds a column by its name: to the letter, then without regard to case and spaces around it, then without unit.
+
+    Args:
+        table: The table.
+        name: What the user wrote; `fresh_weight` finds `fresh weight (g)`.
+        key: The setting it was written for, for the error.
+
+    Raises:
+        ConfigError: There is no such column, the text names the nearest; or the name fits several.
+    """
+    return match_name(name, [str(column) for column in table.columns], key)
+
+
+def match_name(name: str, columns: list[str], key: str) -> str:
+    """Finds a name among names; see `find_column`.
+
+    Raises:
+        ConfigError: There is no such name, or it fits several.
+    """
+    if name in columns:
+        return name
+    folded = {column.strip().lower(): column for column in columns}
+    if name.strip().lower() in folded:
+        return folded[name.strip().lower()]
+    same = [column for column in columns if fold_name(column) == fold_name(name)]
+    if len(same) > 1:
+        message = f"{key}: {name!r} may be any of the columns {', '.join(map(repr, same))}; write one of them in full."
+        raise ConfigError(message)
+    if same:
+        return same[0]
+    message = f"{key}: the table has no column {name!r}; {suggest(name, columns)}"
+    raise ConfigError(message)
+
+
+def _read_csv(path: Path) -> _Raw:
+    content = path.read_bytes()
+    if not content.strip():
+        message = f"{str(path)!r} is empty."
+        raise DataNotFoundError(message)
+    encoding = _find_encoding(content)
+    if "\0" in content.decode(encoding, errors="replace") if encoding == "utf-16" else b"\0" in content:
+        message = f"{str(path)!r} is not a text file: it holds binary data."
+        raise DataValidationError(message)
+    head = content[:_HEAD_BYTES].decode(encoding, errors="replace")
+    # Spreadsheet programs write and read this line to say which separator follows.
+    declared = re.match(r"sep=(.)[ \t]*\r?\n", head, re.IGNORECASE)
+    usual = "\t" if path.suffix.lower() == ".tsv" else _sniff_separator(head)
+    separator = declared[1] if declared else usual
+    with io.TextIOWrapper(io.BytesIO(content), encoding=encoding, errors="replace", newline="") as text:
+        if declared:
+            text.readline()
+        try:
+            rows = csv.reader(text, delimiter=separator, strict=True)
+            # The line that declares the separator counts as a line of the file.
+            return _to_raw(path, rows, skipped=1 if declared else 0, separator=separator)
+        except csv.Error as error:
+            message = (
+                f"{str(path)!r} cannot be read as a table ({error}): a quotation mark is opened and not closed, or "
+                "stands inside a cell without being doubled."
+            )
+            raise DataValidationError(message) from error
+
+
+def _find_encoding(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    try:
+        content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # Spreadsheet programs on Windows still export this code page; it decodes any byte they write.
+        return "cp1252"
+    return "utf-8-sig"
+
+
+def _sniff_separator(text: str) -> str:
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    header = re.sub(r'"[^"]*"', "", header)
+    counts = {separator: header.count(separator) for separator in (";", "\t", ",")}
+    return max(counts, key=lambda separator: counts[separator])
+
+
+def _read_xlsx(path: Path) -> _Raw:
+    try:
+        with warnings.catch_warnings():
+            # What openpyxl leaves out (styles, drop-down lists) holds no data.
+            warnings.simplefilter("ignore", UserWarning)
+            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+            try:
+                sheet = book.worksheets[0]
+                # Some programs write a wrong size of the sheet, and only that part would be read.
+                sheet.reset_dimensions()
+                lines = [list(row) for row in sheet.iter_rows(values_only=True)]
+            finally:
+                book.close()
+    except (OSError, ValueError, LookupError, SyntaxError, InvalidFileException, zipfile.BadZipFile) as error:
+        message = (
+            f"{str(path)!r} cannot be read as a workbook ({error}): open it and save it as .xlsx again, "
+            "without a password."
+        )
+        raise DataValidationError(message) from error
+    return _to_raw(path, lines)
+
+
+def _is_blank(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+def _to_raw(path: Path, rows: Iterable[list[Any]], *, skipped: int = 0, separator: str | None = None) -> _Raw:
+    """Parts rows into columns, some thousand lines at a time; texts are held in compact form from there on."""
+    numbered = enumerate(rows, start=1 + skipped)
+    header: list[str] = []
+    for _, row in numbered:
+        header = ["" if _is_blank(name) else str(name).strip() for name in row]
+        if any(header):
+            break
+    if not any(header):
+        message = f"{str(path)!r} is empty."
+        raise DataNotFoundError(message)
+    while not header[-1]:
+        header.pop()
+    # A column without a name is the running number that programs write in front.
+    keep = [position for position, name in enumerate(header) if name]
+    is_text = separator is not None
+    parts: list[list[Any]] = [[] for _ in keep]
+    lines: list[int] = []
+    wrong: list[str] = []
+    while part := list(islice(numbered, _LINES_AT_ONCE)):
+        filled = [(number, row) for number, row in part if not _is_empty(row)]
+        wrong += [str(number) for number, row in filled if len(row) > len(header) and _has_more(row, len(header))]
+        lines += [number for number, _ in filled]
+        short = [None] * len(header)
+        columns = list(zip(*(row if len(row) >= len(header) else [*row, *short] for _, row in filled), strict=False))
+        for place, position in zip(parts, keep, strict=True):
+            values = columns[position] if columns else ()
+            place.append(pa.array(values, pa.string()) if is_text else values)
+    if wrong:
+        message = (
+            f"{str(path)!r}: more cells than the {len(header)} columns of the header in line {', '.join(wrong[:10])}; "
+            "give every column a name, and put quotes around cells that hold the separator."
+        )
+        raise DataValidationError(message)
+    cells = [
+        clean_texts(place) if is_text else clean_values([cell for part in place for cell in part]) for place in parts
+    ]
+    return _Raw(
+        [(header[position], column) for position, column in zip(keep, cells, strict=True)], pd.Index(lines), separator
+    )
+
+
+def _is_empty(row: list[Any]) -> bool:
+    # Most rows are told by their first cell.
+    return not row or (_is_blank(row[0]) and all(map(_is_blank, row)))
+
+
+def _has_more(row: list[Any], length: int) -> bool:
+    return not all(map(_is_blank, row[length:]))
+
+
+def _read_parquet(path: Path) -> _Raw:
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        message = f"{str(path)!r} cannot be read as Parquet ({error})."
+        raise DataValidationError(message) from error
+    if any(name is not None for name in table.index.names):
+        table = table.reset_index()
+    columns = [(str(name).strip(), _cells_of(table.iloc[:, place])) for place, name in enumerate(table.columns)]
+    return _Raw(columns, pd.RangeIndex(2, len(table) + 2))
+
+
+def _cells_of(column: pd.Series) -> Cells:
+    if pd.api.types.is_string_dtype(column) and column.dtype != object:
+        return clean_texts([pa.array(column, pa.string(), from_pandas=True)])
+    return clean_values(column.astype(object).tolist())

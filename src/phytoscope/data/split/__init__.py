@@ -1,0 +1,29 @@
+"""The split: drawn once, by group, checked and read everywhere."""
+
+from phytoscope.data.split.drawing import (
+    NO_FOLD,
+    ThinStratum,
+    find_thin_strata,
+    hash_manifest,
+    hash_split,
+    split_by_group,
+    summarise_split,
+)
+from phytoscope.data.split.leaks import Leak, LeakKind, check_split, describe_leaks, find_leaks
+from phytoscope.data.split.official_split import read_split
+
+__all__ = [
+    "NO_FOLD",
+    "Leak",
+    "LeakKind",
+    "ThinStratum",
+    "check_split",
+    "describe_leaks",
+    "find_leaks",
+    "find_thin_strata",
+    "hash_manifest",
+    "hash_split",
+    "read_split",
+    "split_by_group",
+    "summarise_split",
+]

@@ -35,6 +35,8 @@ from phytoscope.transforms.stream import count_cores
 
 Found = dict[str, set[str]]
 PLANTED_SHARE = 50
+PLAIN = 2.0
+"""Standard deviation of each channel, in grey levels, below which nothing is to be seen."""
 NAMES = {
     "dark": "dark",
     "light": "light",
@@ -122,6 +124,19 @@ def print_found(ours: Found, theirs: Found, planted: Found) -> None:
         print("| " + " | ".join(map(str, cells)) + " |")
 
 
+def explain_missed(ours: Found, theirs: Found, folder: Path) -> None:
+    """Says of each near duplicate of cleanvision's that ours does not have what kind of picture it is."""
+    for name in sorted(theirs["near"] - ours["near"] - ours["exact"]):
+        pixels = np.asarray(Image.open(folder / name).convert("RGB"), dtype=float)
+        colour = pixels.mean(axis=(0, 1)).round().astype(int).tolist()
+        if pixels.std(axis=(0, 1)).max() < PLAIN:
+            print(
+                f"{name} is plain, of colour {colour}: no copy, it shares a coarse hash with plain pictures of others"
+            )
+        else:
+            print(f"{name} was missed: look whether it is a copy")
+
+
 def main() -> None:
     """Plants, measures in turns, and prints both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -150,7 +165,8 @@ def main() -> None:
             rows.append((mine, other, other / mine, my_cpu, other_cpu, other_cpu / my_cpu))
             print(f"  {mine:.2f} s, cleanvision {other:.2f} s: {other / mine:.1f} times faster", flush=True)
         _, again, _ = timed(partial(check_ours, paths, cold))
-    print_found(ours, theirs, planted)
+        print_found(ours, theirs, planted)
+        explain_missed(ours, theirs, folder)
     columns = ["phytoscope s", "cleanvision s", "ratio", "phytoscope CPU s", "cleanvision CPU s", "CPU ratio"]
     medians = pd.DataFrame(rows, columns=columns).median()
     print("\n".join(f"{name}: {value:.2f}" for name, value in medians.items()))

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -239,24 +240,46 @@ def list_sizes(largest: int) -> list[int]:
     return sorted({*(size for size in sizes if size < largest), largest})
 
 
+def spread_out(heights: list[float], least: float) -> list[float]:
+    """Move numbers apart so that neighbours differ by at least so much, each as little as its rank allows."""
+    order = np.argsort(heights)
+    moved = np.array(heights, dtype=float)
+    for before, after in pairwise(order):
+        moved[after] = max(moved[after], moved[before] + least)
+    return moved.tolist()
+
+
 @paper_style()
 def plot(measured: list[dict[str, Any]], path: Path) -> None:
     """Draw seconds and peak memory against rows, with the line along which cost grows linearly."""
     rows = [one["rows"] for one in measured]
-    figure = new_figure(7.2, 3.2)
-    left, right = figure.subplots(1, 2)
-    for stage in STAGES:
-        seconds = [one["stages"][stage]["seconds"] for one in measured]
-        left.plot(rows, seconds, marker="o", markersize=2.5, linewidth=1, color=COLOURS[stage], label=stage)
-    left.plot(rows, [one["seconds"] for one in measured], marker="o", color=INK, label="all together")
+    curves = {stage: [one["stages"][stage]["seconds"] for one in measured] for stage in STAGES}
+    curves["all together"] = [one["seconds"] for one in measured]
     last = measured[-1]
-    slope = [last["seconds"] * number / last["rows"] for number in rows]
-    left.plot(rows, slope, linestyle=":", color=INK, linewidth=1, label="growing linearly")
-    left.set(xscale="log", yscale="log", xlabel="Rows of the table", ylabel="Seconds", title="Time")
-    figure.legend(*left.get_legend_handles_labels(), fontsize=6.5, loc="outside lower center", ncols=4)
-    right.plot(rows, [one["peak_gb"] for one in measured], marker="o", color=INK)
-    right.set(xscale="log", xlabel="Rows of the table", ylabel="Peak memory (GB)", title="Memory")
-    right.set_ylim(0, 1.1 * max(one["peak_gb"] for one in measured))
+    # A little below, where it does not hide the curve that it is compared with.
+    slope = [last["seconds"] * number / last["rows"] / 3 for number in rows]
+    curves["slope 1"] = slope
+    figure = new_figure(7.2, 3.4)
+    left, right = figure.subplots(1, 2, width_ratios=[3, 2])
+    ends = spread_out([float(np.log10(seconds[-1])) for seconds in curves.values()], 0.26)
+    for (name, seconds), end in zip(curves.items(), ends, strict=True):
+        if seconds is slope:
+            left.plot(rows, seconds, linestyle=":", color=INK, linewidth=1)
+        else:
+            width = 1 if name in COLOURS else 1.8
+            left.plot(rows, seconds, marker="o", markersize=2.5, linewidth=width, color=COLOURS.get(name, INK))
+        label = name if seconds is slope else f"{name} {seconds[-1]:.3g} s"
+        place = (rows[-1] * 1.3, 10**end)
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+        left.annotate(label, place, color=COLOURS.get(name, INK), fontsize=7, va="center", bbox=box)
+    left.set(xscale="log", yscale="log", xlabel="Rows of the table", ylabel="Seconds", title="Time on 2 cores")
+    left.set_xlim(rows[0] * 0.8, rows[-1] * 25)
+    left.set_xticks([number for number in rows if str(number).strip("0") == "1"])
+    peaks = [one["peak_gb"] for one in measured]
+    right.plot(rows, peaks, marker="o", markersize=2.5, color=INK)
+    right.annotate(f"{peaks[-1]:.1f} GB", (rows[-1], peaks[-1]), (-6, 5), textcoords="offset points", ha="right")
+    right.set(xscale="log", xlabel="Rows of the table", ylabel="Peak memory (GB)", title="Memory, largest stage")
+    right.set_ylim(0, 1.2 * max(peaks))
     for ax in (left, right):
         ax.grid(visible=True)
     save_figures({path.stem: figure}, path.parent)
@@ -268,6 +291,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--largest", type=int, default=1_000_000)
     parser.add_argument("--output", type=Path, default=Path("docs/images/scale.png"))
+    parser.add_argument("--redraw", action="store_true", help="draw the numbers beside OUTPUT again")
     parser.add_argument("--stage", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -277,6 +301,9 @@ def main() -> None:
         return
     if arguments.stage is not None:
         print(json.dumps(measure(arguments.folder, arguments.stage)))
+        return
+    if arguments.redraw:
+        plot(json.loads(arguments.output.with_suffix(".json").read_text(encoding="utf-8")), arguments.output)
         return
     print("| rows | " + " | ".join(STAGES) + " | seconds | peak GB |")
     print("|---:" * (len(STAGES) + 3) + "|")

@@ -27,7 +27,7 @@ from phytoscope.schema.table import Task
 AREAS = (
     ("shortcut/border", Severity.error, "The border pixels alone name 31 % of the classes (guessing: 4 %)"),
     ("duplicates/conflict", Severity.error, "3 pictures stand in two classes"),
-    ("label_noise/suspects", Severity.warning, "41 labels are probably wrong"),
+    ("label_noise/suspects", Severity.warning, "41 labels are worth a look"),
     ("optimism/gap", Severity.warning, "A random split would flatter by 4.4 points"),
     ("quality/dark", Severity.note, "12 images are dark"),
 )

@@ -148,6 +148,8 @@ def break_down(manifest: pd.DataFrame, task: Task, columns: list[Column]) -> lis
 def count_missing(rows: pd.DataFrame, target_name: str) -> list[Missing]:
     """Share of missing values in the answer, the group and every column of the user's, the emptiest first.
 
+    Groups that nobody named are no column with gaps, and are left out.
+
     Args:
         rows: Rows as they were read, with those that cannot be used: columns `label` or `target`, `group_id`,
             `meta/<name>`.
@@ -158,7 +160,7 @@ def count_missing(rows: pd.DataFrame, target_name: str) -> list[Missing]:
     found = [
         Missing(names.get(name, name.removeprefix(META_PREFIX)), float(rows[name].isna().mean()), len(rows))
         for name in own
-        if len(rows)
+        if len(rows) and not (name == GROUP_ID and rows[name].isna().all())
     ]
     return sorted(found, key=lambda entry: -entry.missing)
 

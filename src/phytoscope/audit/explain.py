@@ -1,6 +1,7 @@
 """How much of a numeric target simple things explain: the numbers that a model must beat."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,18 +9,22 @@ import pandas as pd
 from phytoscope.audit.cross_validation import Floats, Integers
 from phytoscope.audit.evidence import ProbeData, Skipped
 from phytoscope.audit.question import Question, ask, join_views
+from phytoscope.audit.scoring import interval_of
 from phytoscope.audit.views import corner_of, one_hot, rank_of, times_of
+from phytoscope.audit.wording import spell_percent, spell_r2
 from phytoscope.schema.audit import Explained
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.table import GREEN_PX, HEIGHT_PX, META_PREFIX, WIDTH_PX, Task
 
-AGE, GREEN, SIZE, TAG = "age", "green_pixels", "image_size", "burnt_in_tag"
+AGE, GREEN, SIZE, TAG, SOURCE = "age", "green_pixels", "image_size", "burnt_in_tag", "source"
 GREEN_LOG = "green_pixels_log"
 CORNER, CONDITION, TIME = "lower_left_corner", "condition", "capture_time"
 
 _CORNER_LEAD = 0.1
-"""R2 by which the lower left corner must lead the other three before it is suspected of a tag."""
+"""R² by which the lower left corner must lead the other three before it is suspected of a tag."""
 _FEWEST = 2
+_PARTS_OF_TAG = ("experiment", "bot", "plant")
+"""Robots burn experiment, robot and plant into the picture: with columns for all three, what they tell is known."""
 
 
 def explain_target(data: ProbeData, *, folds: int, seed: int, progress: Progress) -> list[Explained]:
@@ -35,8 +40,8 @@ def explain_target(data: ProbeData, *, folds: int, seed: int, progress: Progress
         progress: Told about each thing.
 
     Returns:
-        Entries `age`, `green_pixels`, `green_pixels_log`, `image_size`, `burnt_in_tag`, `lower_left_corner`,
-        `condition`, `capture_time` as far as the data have them; R2 is None where it could not be measured, and the
+        Entries `age`, `green_pixels`, `green_pixels_log`, `image_size`, `burnt_in_tag`, `source`, `lower_left_corner`,
+        `condition`, `capture_time` as far as the data have them; R² is None where it could not be measured, and the
         verdict says why.
     """
     if data.task is not Task.regression:
@@ -48,7 +53,10 @@ def explain_target(data: ProbeData, *, folds: int, seed: int, progress: Progress
     progress.start("Explaining the target", len(_EXPLAINERS))
     found: list[Explained] = []
     for explain in _EXPLAINERS:
-        found += explain(question)
+        for entry in explain(question):
+            # What the corner's pixels tell was measured; what the columns tell is then only where the picture is from.
+            is_second = entry.name == TAG and any(earlier.name == TAG for earlier in found)
+            found.append(replace(entry, name=SOURCE) if is_second else entry)
         progress.advance(1)
     progress.finish()
     return found
@@ -81,32 +89,34 @@ def _explain_size(question: Question) -> list[Explained]:
     return [_explain_view(question, SIZE, "The size of the picture", "width, height and their ratio", view)]
 
 
-def _explain_tag(question: Question) -> list[Explained]:
-    tags = _varying(question, question.data.roles.tags)
+def _explain_corner(question: Question) -> list[Explained]:
     pictures = question.data.facts.thumbnails(question.data.positions)
-    corners = {
-        f"the {'lower' if bottom else 'upper'} {'left' if left else 'right'} corner": _r2(
-            question, question.predict(corner_of(pictures, bottom=bottom, left=left))[0]
-        )
-        for bottom in (True, False)
-        for left in (True, False)
-    }
-    own, others = corners["the lower left corner"], [corners[name] for name in list(corners)[1:]]
-    leads = own > 0 and own >= max(*others, 0.0) + _CORNER_LEAD
-    compared = f"the other three explain {', '.join(_percent(value) for value in others)}"
-    verdict = f"{_explains(question, 'The lower left corner', own)}; {compared}: " + (
+    own, *others = (
+        question.predict(corner_of(pictures, bottom=bottom, left=left))[0]
+        for bottom, left in ((True, True), (True, False), (False, True), (False, False))
+    )
+    score, (low, high) = _r2(question, own), _interval(question, own)
+    rest = [_r2(question, preds) for preds in others]
+    # With few plants one corner leads by accident.
+    leads = score >= max(*rest, 0.0) + _CORNER_LEAD and low > max(*rest, 0.0)
+    compared = f"the other three explain {', '.join(spell_percent(max(value, 0.0)) for value in rest)}"
+    verdict = f"{_explains(question, 'The lower left corner', score)}; {compared}: " + (
         "it tells more than the picture around it, as a tag would." if leads else "no sign of a tag that can be read."
     )
     given = "the pixels of the lower left quarter of the width and height, at 8 x 8 px"
-    n = len(question.data)
-    found = [Explained(CORNER, given, own, n, verdict)]
-    if tags:
-        view = join_views([one_hot(question.data.rows[name]) for name in tags])
-        shown = ", ".join(map(_shown, tags))
-        found.append(_explain_view(question, TAG, f"What a tag in the picture would say ({shown})", shown, view))
-    elif leads:
-        found.append(Explained(TAG, given, own, n, verdict))
-    return found
+    entry = Explained(CORNER, given, score, len(question.data), verdict, low, high)
+    return [entry, replace(entry, name=TAG)] if leads else [entry]
+
+
+def _explain_source(question: Question) -> list[Explained]:
+    names = _varying(question, question.data.roles.tags)
+    if not names:
+        return []
+    shown = ", ".join(map(_shown, names))
+    view = join_views([one_hot(question.data.rows[name]) for name in names])
+    if all(any(part in _shown(name).lower() for name in names) for part in _PARTS_OF_TAG):
+        return [_explain_view(question, TAG, f"What a tag in the picture may say ({shown})", shown, view)]
+    return [_explain_view(question, SOURCE, f"Where the picture comes from ({shown})", shown, view)]
 
 
 def _explain_condition(question: Question) -> list[Explained]:
@@ -131,7 +141,8 @@ _EXPLAINERS: tuple[Callable[[Question], list[Explained]], ...] = (
     _explain_age,
     _explain_green,
     _explain_size,
-    _explain_tag,
+    _explain_corner,
+    _explain_source,
     _explain_condition,
     _explain_time,
 )
@@ -197,23 +208,30 @@ def _explain_line(question: Question, name: str, what: str, forms: dict[str, Flo
     score = _r2(question, preds[:, None])
     missing = f" (missing for {len(question.data) - known} images)" if known < len(question.data) else ""
     verdict = f"{_explains(question, what, score)}{missing}."
-    return Explained(name, f"a straight line on {form}", score, len(question.data), verdict)
+    given = f"a straight line on {form}"
+    return Explained(name, given, score, len(question.data), verdict, *_interval(question, preds[:, None]))
 
 
 def _explain_view(question: Question, name: str, what: str, given: str, view: Floats) -> Explained:
-    score = _r2(question, question.predict(view)[0])
-    return Explained(name, given, score, len(question.data), f"{_explains(question, what, score)}.")
+    preds = question.predict(view)[0]
+    score = _r2(question, preds)
+    verdict = f"{_explains(question, what, score)}."
+    return Explained(name, given, score, len(question.data), verdict, *_interval(question, preds))
 
 
 def _explains(question: Question, what: str, score: float) -> str:
-    target = question.data.target_name
+    target, shown = question.data.target_name, spell_r2(score)
     if score <= 0:
-        return f"{what} explains nothing of {target} on groups kept back (R2 {score:.2f})"
-    return f"{what} explains {_percent(score)} of the variance of {target} on groups kept back (R2 {score:.2f})"
+        return f"{what} explains nothing of {target} on groups kept back (R² {shown})"
+    return f"{what} explains {spell_percent(score)} of the variance of {target} on groups kept back (R² {shown})"
 
 
 def _r2(question: Question, preds: Floats) -> float:
     return question.tally(preds).score
+
+
+def _interval(question: Question, preds: Floats) -> tuple[float, float]:
+    return interval_of([question.tally(preds)], (1.0,), question.seed)
 
 
 def _column(question: Question, name: str) -> Floats:
@@ -230,7 +248,3 @@ def _varying(question: Question, names: tuple[str, ...]) -> list[str]:
 
 def _shown(name: str) -> str:
     return name.removeprefix(META_PREFIX)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * max(share, 0.0):.0f} %"

@@ -30,7 +30,7 @@ def list_findings(report: AuditReport, hints: Hints) -> list[Finding]:
     """
     found = [
         *list_table_findings(report, hints),
-        *list_picture_findings(report, hints.examples),
+        *list_picture_findings(report, hints.examples, groups_known=hints.groups_known),
         *list_model_findings(report, hints.examples),
     ]
     severities = list(Severity)

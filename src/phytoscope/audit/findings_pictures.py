@@ -6,9 +6,12 @@ from phytoscope.schema.audit import AuditReport, DuplicateCluster, Finding, Qual
 _MANY_OUTLIERS = 0.1
 _HARMFUL = ("dark", "light", "blurry", "low_information")
 _LOOK = "Look at them on the page; leave out what nobody could judge by eye."
+_SET = "If a person can see the plant well, nothing needs doing; else take new pictures with other light."
 _WORDS = {
     "dark": ("is dark", "are dark", _LOOK),
+    "dark_set": ("is dark, as the set is", "are dark, as the set is", _SET),
     "light": ("is overexposed", "are overexposed", _LOOK),
+    "light_set": ("is very light, as the set is", "are very light, as the set is", _SET),
     "blurry": ("is blurry", "are blurry", _LOOK),
     "low_information": ("shows next to nothing", "show next to nothing", _LOOK),
     "odd_size": (
@@ -40,36 +43,37 @@ _WORDS = {
 """Issue -> its words for one image and for several, and what to do."""
 
 
-def list_picture_findings(report: AuditReport, examples: int) -> list[Finding]:
+def list_picture_findings(report: AuditReport, examples: int, *, groups_known: bool) -> list[Finding]:
     """Says what is wrong or noteworthy in the pictures, in no particular order.
 
     Args:
         report: All measured parts.
         examples: Most sample ids in a finding.
+        groups_known: Whether the user's data say which plant a picture shows.
     """
     return [
-        *_copy_findings(report.duplicates, examples),
+        *_copy_findings(report.duplicates, examples, groups_known=groups_known),
         *_contradiction_findings(report.duplicates, examples),
         *_leak_findings(report.leakage),
         *[_quality_finding(issue, examples) for issue in report.quality if issue.count > 0],
     ]
 
 
-def _copy_findings(clusters: list[DuplicateCluster], examples: int) -> list[Finding]:
+def _copy_findings(clusters: list[DuplicateCluster], examples: int, *, groups_known: bool) -> list[Finding]:
     found = []
     for kind, (one, several, meaning) in _COPIES.items():
         chosen = [cluster for cluster in clusters if cluster.kind == kind]
         spare = sum(len(cluster.sample_ids) - 1 for cluster in chosen)
         if spare == 0:
             continue
-        across = sum(len(cluster.groups) > 1 for cluster in chosen)
-        where = f"{across} of them across plants or leaves" if across > 0 else "none across plants or leaves"
+        across = sum(len(cluster.groups) > 1 for cluster in chosen) if groups_known else 0
+        where, consequence = _where(len(chosen), across) if groups_known else ("", _ACROSS)
         found.append(
             Finding(
                 f"duplicates/{kind}",
-                Severity.warning if kind == "exact" or across > 0 else Severity.note,
-                f"{plural(spare, one, several)}: {plural(len(chosen), 'cluster')}, {where}",
-                f"{meaning} On both sides of a split they are tested by heart.",
+                Severity.warning if kind == "exact" or across > 0 or not groups_known else Severity.note,
+                f"{plural(spare, one, several)}: {plural(len(chosen), 'cluster')}{where}",
+                f"{meaning} {consequence}",
                 "phytoscope keeps them in one split; for a split of your own, keep rows of manifest.parquet with the "
                 "same duplicate_id together, or remove the copies (duplicates.csv).",
                 spare,
@@ -77,6 +81,19 @@ def _copy_findings(clusters: list[DuplicateCluster], examples: int) -> list[Find
             )
         )
     return found
+
+
+_ACROSS = "On both sides of a split they are tested by heart, so they are joined into one group."
+
+
+def _where(clusters: int, across: int) -> tuple[str, str]:
+    """Where clusters of copies lie, for a title, and what that means."""
+    if across == 0:
+        where = ", within one plant or leaf" if clusters == 1 else ", each within one plant or leaf"
+        return where, "They lie within one group, which stays in one split: no score is spoiled by them."
+    within = clusters - across
+    rest = f" The other {within} within one group are harmless in a split by group." if within > 0 else ""
+    return f", {across} of them across plants or leaves", f"{_ACROSS}{rest}"
 
 
 _COPIES = {
@@ -103,9 +120,8 @@ def _contradiction_findings(clusters: list[DuplicateCluster], examples: int) -> 
         Finding(
             "duplicates/conflicting",
             Severity.warning,
-            f"{plural(len(conflicting), 'cluster of copies carries', 'clusters of copies carry')} different answers, "
-            f"for example {first}",
-            "At least one of the answers is wrong, and no model can give both.",
+            f"{plural(len(conflicting), 'cluster of copies carries', 'clusters of copies carry')} different answers",
+            f"For example {first}. At least one of the answers is wrong, and no model can give both.",
             "Look at them on the page and correct the answers.",
             len(conflicting),
             _first_ids(conflicting, examples),

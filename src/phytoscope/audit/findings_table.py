@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from phytoscope.audit.relations import NameSeries
-from phytoscope.audit.wording import plural, sentence, spell_names
+from phytoscope.audit.wording import is_short, plural, sentence, spell_names, title_with
 from phytoscope.schema.audit import AuditReport, Finding, LabelRow, Severity, TargetSummary
 
 _IMBALANCED, _SLIGHTLY_IMBALANCED = 10.0, 3.0
@@ -104,14 +104,18 @@ def _fault_findings(faults: pd.DataFrame, examples: int, *, rejected: bool) -> l
         columns = sorted({str(column) for column in rows["column"].dropna() if str(column)})
         where = f" (column {spell_names(columns, 3)})" if columns else ""
         reasons = list(dict.fromkeys(map(str, rows["reason"])))
-        shown = reasons[0] if len(reasons) == 1 else kind
-        example = "" if len(reasons) == 1 else f" For example: {reasons[0]}."
+        opening = plural(len(rows), "row or file", "rows or files") + where
+        told = (
+            f"It is {consequence}; {what} lists it" if len(rows) == 1 else f"They are {consequence}; {what} lists them"
+        )
+        is_told = len(reasons) == 1 and is_short(f"{opening}: {reasons[0]}")
+        example = "" if is_told else f" For example: {reasons[0]}."
         found.append(
             Finding(
                 f"{area}/{_slug(str(kind))}",
                 Severity.warning,
-                f"{plural(len(rows), 'row or file', 'rows or files')}{where}: {shown}",
-                f"They are {consequence}; {what} lists them with row, value and reason.{example}",
+                title_with(opening, [reasons[0] if is_told else str(kind)]),
+                f"{told} with row, value and reason.{example}",
                 sentence(str(rows["remedy"].value_counts().index[0])),
                 len(rows),
                 [str(path) for path in rows["path"].head(examples) if str(path)],
@@ -151,28 +155,35 @@ def _label_findings(labels: list[LabelRow], n_splits: int) -> list[Finding]:
             Finding(
                 "labels/too_few_groups",
                 Severity.warning,
-                f"{len(few)} of {plural(len(labels), 'class', 'classes')} have fewer than {n_splits} groups: "
-                f"{spell_names(named)}",
+                title_with(
+                    f"{len(few)} of {plural(len(labels), 'class', 'classes')} have fewer than {n_splits} groups", named
+                ),
+                f"{spell_names(named)}. "
                 f"Such a class cannot stand in all of the {n_splits} splits, so its numbers are missing or rest on one "
                 "plant.",
                 "Add plants or leaves of these classes, or leave the classes out.",
                 len(few),
             )
         )
-    if labels and labels[-1].images > 0:
-        ratio = labels[0].images / labels[-1].images
-        if ratio >= _SLIGHTLY_IMBALANCED:
-            found.append(
-                Finding(
-                    "labels/imbalance",
-                    Severity.warning if ratio >= _IMBALANCED else Severity.note,
-                    f"The largest class has {ratio:.1f} times as many images as the smallest: "
-                    f"{labels[0].label!r} {labels[0].images:,}, {labels[-1].label!r} {labels[-1].images:,}",
-                    "Accuracy rewards a model that forgets the small classes.",
-                    "Judge by macro F1 or balanced accuracy, and keep task.class_weighting=balanced.",
-                )
-            )
-    return found
+    return [*found, *_imbalance_findings(labels)]
+
+
+def _imbalance_findings(labels: list[LabelRow]) -> list[Finding]:
+    if not labels or labels[-1].images == 0:
+        return []
+    ratio = labels[0].images / labels[-1].images
+    if ratio < _SLIGHTLY_IMBALANCED:
+        return []
+    return [
+        Finding(
+            "labels/imbalance",
+            Severity.warning if ratio >= _IMBALANCED else Severity.note,
+            f"The largest class has {ratio:.1f} times as many images as the smallest",
+            f"{labels[0].label!r} has {labels[0].images:,}, {labels[-1].label!r} {labels[-1].images:,}. Accuracy "
+            "rewards a model that forgets the small classes.",
+            "Judge by macro F1 or balanced accuracy, and keep task.class_weighting=balanced.",
+        )
+    ]
 
 
 def _target_findings(target: TargetSummary | None, name: str, unit: str) -> list[Finding]:
@@ -227,8 +238,9 @@ def _group_findings(report: AuditReport, hints: Hints) -> list[Finding]:
             Finding(
                 "groups/not_used",
                 Severity.warning,
-                f"{spell_names([f'`{name}`' for name in hints.plant_columns])} seem to name the plant, but every image "
-                "counts as a plant of its own",
+                f"Every image counts as a plant of its own, but {len(hints.plant_columns)} "
+                f"{'column seems' if len(hints.plant_columns) == 1 else 'columns seem'} to name the plant",
+                f"{spell_names([f'`{name}`' for name in hints.plant_columns])}. "
                 "Photographs of one plant on both sides of a split make every score too good.",
                 f"Add data.group_by=[{named}].",
                 images,
@@ -250,10 +262,9 @@ def _series_finding(series: NameSeries) -> Finding:
     return Finding(
         "groups/series",
         Severity.warning,
-        f"{plural(series.images, 'file name')} look like {series.series:,} series of one plant or leaf, but every "
-        "image counts as a plant of its own",
-        f"For example {spell_names([repr(name) for name in series.example])}. Photographs of one plant on both sides "
-        "of a split make every score too good.",
+        f"{plural(series.images, 'file name')} look like {series.series:,} series of one plant or leaf",
+        "Every image counts as a plant of its own all the same, and photographs of one plant on both sides of a split "
+        f"make every score too good. For example {spell_names([repr(name) for name in series.example])}.",
         "Name the plant: data.group_by=[COLUMN] for a table, or a pattern on the file names such as "
         f"data.group_pattern='{series.pattern}'.",
         series.images,
@@ -264,42 +275,52 @@ def _column_findings(report: AuditReport, hints: Hints) -> list[Finding]:
     found = []
     if hints.telling_columns:
         named = spell_names([f"`{name}`" for name in hints.telling_columns])
+        exact = f"{report.target_name!r} follows exactly from {named}"
         found.append(
             Finding(
                 "correlation/tells_the_answer",
                 Severity.warning,
-                f"{report.target_name!r} follows exactly from {named}",
+                exact if is_short(exact) else f"{report.target_name!r} follows exactly from other columns",
+                f"It follows from {named}. "
                 "phytoscope learns from the pixels alone and never reads these columns; a model that is given them "
                 "would only copy the answer.",
                 "Never use them as inputs.",
                 len(hints.telling_columns),
             )
         )
-    told = {report.target_name, "group (plant, leaf)"}
-    often = [entry for entry in report.missing if entry.missing >= _OFTEN_MISSING and entry.column not in told]
-    if often:
-        worst = often[0].missing
-        shares = [f"{entry.column} {100 * entry.missing:.0f} %" for entry in often]
-        found.append(
-            Finding(
-                "missing/columns",
-                Severity.warning if worst >= _MOSTLY_MISSING else Severity.note,
-                f"{plural(len(often), 'column is', 'columns are')} missing in many rows: {spell_names(shares)}",
-                "What is computed from them rests on the other rows, which may differ from these.",
-                "Fill them in where the values are known.",
-                len(often),
-            )
-        )
+    found += _missing_findings(report)
     if hints.constant_columns:
         found.append(
             Finding(
                 "eda/constant_columns",
                 Severity.note,
-                f"{plural(len(hints.constant_columns), 'column holds', 'columns hold')} one value only: "
-                f"{spell_names(hints.constant_columns)}",
-                "They say nothing about any image.",
+                title_with(
+                    f"{plural(len(hints.constant_columns), 'column holds', 'columns hold')} one value only",
+                    hints.constant_columns,
+                ),
+                f"{spell_names(hints.constant_columns, 20)}. They say nothing about any image.",
                 "",
                 len(hints.constant_columns),
             )
         )
     return found
+
+
+def _missing_findings(report: AuditReport) -> list[Finding]:
+    told = {report.target_name, "group (plant, leaf)"}
+    often = [entry for entry in report.missing if entry.missing >= _OFTEN_MISSING and entry.column not in told]
+    if not often:
+        return []
+    worst = often[0].missing
+    shares = [f"{entry.column} {100 * entry.missing:.0f} %" for entry in often]
+    return [
+        Finding(
+            "missing/columns",
+            Severity.warning if worst >= _MOSTLY_MISSING else Severity.note,
+            title_with(f"{plural(len(often), 'column is', 'columns are')} missing in many rows", shares),
+            f"{spell_names(shares, 20)}. "
+            "What is computed from them rests on the other rows, which may differ from these.",
+            "Fill them in where the values are known.",
+            len(often),
+        )
+    ]

@@ -145,6 +145,8 @@ def _mark_copies(
     )
     if len(pictures) > 1:
         near = config.data.split.near_duplicates
+        if not near:
+            log.skipped["near duplicates"] = "switched off (data.split.near_duplicates=false)"
         pictures = log.attempt(
             "duplicates",
             None,
@@ -259,8 +261,10 @@ def _try_models(
 ) -> AuditReport:
     audit, seed = config.audit, config.seed
     why_not = _why_no_models(report.task, manifest)
+    noise, probes, gap, explained = _MODELS
+    later = [probes, gap, explained] if report.task is Task.regression else [probes, gap]
     if why_not is not None:
-        log.skipped |= dict.fromkeys(_MODELS, why_not)
+        log.skipped |= dict.fromkeys([noise, *later], why_not)
         return report
     data = build_probe_data(
         manifest,
@@ -272,7 +276,6 @@ def _try_models(
         target_name=report.target_name,
         unit=report.unit,
     )
-    noise, probes, gap, explained = _MODELS
     if audit.label_noise:
         suspects: list[SuspectLabel] = log.attempt(
             noise, None, lambda: _call(find_suspect_labels, data, config, log), []
@@ -281,7 +284,7 @@ def _try_models(
     else:
         log.skipped[noise] = "switched off (audit.label_noise=false)"
     if not audit.probes:
-        log.skipped |= dict.fromkeys((probes, gap, explained), "switched off (audit.probes=false)")
+        log.skipped |= dict.fromkeys(later, "switched off (audit.probes=false)")
         return report
     report = replace(
         report,

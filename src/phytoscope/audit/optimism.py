@@ -28,7 +28,7 @@ def measure_optimism(data: ProbeData, *, folds: int, seed: int, progress: Progre
         progress: Told about both arms.
 
     Returns:
-        The gap in accuracy or R2, or why it was not measured.
+        The gap in accuracy or R², or why it was not measured.
     """
     question = ask(data, folds=folds, seed=seed)
     if isinstance(question, Skipped):
@@ -63,7 +63,7 @@ def _word(metric: str, random: float, group: float, low: float, high: float) -> 
         both = f"{values[0]:.1f} % right on a random split and {values[1]:.1f} % when groups stay together"
         size, ends = f"{values[2]:.1f}", f"{values[3]:.1f} to {values[4]:.1f}"
     else:
-        both, unit = f"R2 {random:.2f} on a random split and {group:.2f} when groups stay together", " in R2"
+        both, unit = f"R² {random:.2f} on a random split and {group:.2f} when groups stay together", " in R²"
         size, ends = f"{random - group:.2f}", f"{low:.2f} to {high:.2f}"
     if low > 0:
         return f"A random split flatters by {size}{unit} (95 % interval {ends}): the same quick model is {both}."

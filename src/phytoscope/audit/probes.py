@@ -16,6 +16,7 @@ from phytoscope.audit.views import (
     ring_of,
     share_of_plant_at_border,
 )
+from phytoscope.audit.wording import plural, spell_interval, spell_percent, spell_r2
 from phytoscope.schema.audit import Probe, Severity
 from phytoscope.schema.progress import Progress
 
@@ -30,7 +31,11 @@ _COLOUR_OF_WHOLE = 0.8
 _PLANT_AT_BORDER = 0.2
 """Share of the border from which plants there are mentioned; from the next one on, the border is no background."""
 _MOSTLY_PLANT = 1 / 3
+_PLANT_AT_BORDER_OF_NUMBERS = 0.05
+"""The same when the answer is a number: a plant that grows over the edge tells its size there."""
 _LEAST_BACKGROUNDS = 0.5
+_WIDE = 0.4
+"""Width of an interval, as a share of the way from guessing to perfect, from which a score says little."""
 _SHUFFLES = 4
 _INTERVAL_IN_SPREADS = 2 * 1.96
 _SURE_IN_SPREADS = 3.0
@@ -86,7 +91,7 @@ class _Result:
 def run_probes(data: ProbeData, *, folds: int, seed: int, progress: Progress) -> list[Probe]:
     """Scores small models on parts of the evidence, on groups kept back; the whole image comes first, for comparison.
 
-    Classification is scored by balanced accuracy over classes that stand in two or more groups, regression by R2, with
+    Classification is scored by balanced accuracy over classes that stand in two or more groups, regression by R², with
     95 % intervals by resampling groups. A probe counts as better than guessing when it lies three standard errors above
     both guessing and the same model trained on answers that were shuffled between groups.
 
@@ -119,6 +124,21 @@ def run_probes(data: ProbeData, *, folds: int, seed: int, progress: Progress) ->
     return probes
 
 
+def title_of(probe: Probe, target_name: str) -> str:
+    """The score in one short sentence.
+
+    Args:
+        probe: One that was measured.
+        target_name: The user's own name of the answer.
+    """
+    score = 0.0 if probe.score is None else probe.score
+    subject, ending = _SUBJECTS[probe.name], "s" * (probe.name in (WHOLE, ERASED, METADATA))
+    if probe.metric == "r2":
+        return f"{subject} explain{ending} {spell_percent(max(score, 0.0))} of the variance of {target_name}"
+    guessing = spell_percent(probe.chance)
+    return f"{subject} tell{ending} the class right {spell_percent(score)} of the time (guessing: {guessing})"
+
+
 def remedy_of(probe: Probe) -> str:
     """What to do about a probe, in one sentence; empty when there is nothing to do."""
     return "" if probe.severity is Severity.note else _REMEDIES[probe.name]
@@ -136,16 +156,16 @@ def _probe(name: str, question: Question, whole: _Result, pictures: Thumbnails, 
     elif name == ERASED:
         view, seen = backgrounds_of(pictures, plants)
         if seen.mean() < _LEAST_BACKGROUNDS:
-            reason = f"only {_percent(float(seen.mean()))} of the pictures show any background beside the plant"
+            reason = f"only {spell_percent(float(seen.mean()))} of the pictures show any background beside the plant"
             return _unmeasured(name, question.metric, question.chance, len(question.data), reason)
     else:
         view = ring_of(pictures) if name == BORDER else colours_of(pictures)
     result = _score(question, view)
     if name == BORDER:
         share = share_of_plant_at_border(plants)
-        is_doubtful = share >= _MOSTLY_PLANT
-        if share >= _PLANT_AT_BORDER:
-            caveat = f"plants cover {_percent(share)} of the border, so part of this may be the plant"
+        is_doubtful = share >= (_MOSTLY_PLANT if question.class_names else _PLANT_AT_BORDER_OF_NUMBERS)
+        if share >= _PLANT_AT_BORDER or (is_doubtful and not question.class_names):
+            caveat = f"plants cover {spell_percent(share)} of the border, so part of this may be the plant"
     severity = _grade(name, question, result, whole, is_doubtful=is_doubtful)
     return _make(name, question, result, _word(name, question, result, whole, severity, caveat), severity)
 
@@ -177,20 +197,25 @@ def _grade(name: str, question: Question, result: _Result, whole: _Result, *, is
 
 
 def _judge_whole(question: Question, result: _Result) -> Probe:
-    if result.low > question.chance:
-        meaning, severity = "what a quick model makes of these pictures.", Severity.note
+    severity = Severity.note
+    if _is_vague(question, result):
+        meaning = _say_little(question)
+    elif result.low > question.chance:
+        meaning = "what a quick model makes of these pictures"
     else:
-        meaning, severity = "no better than guessing: a quick model finds nothing to learn.", Severity.warning
-    verdict = f"{_measured(WHOLE, question, result, None)}: {meaning}"
+        meaning, severity = "no better than guessing: a quick model finds nothing to learn", Severity.warning
+    verdict = f"{_measured(WHOLE, question, result, None)}: {meaning}."
     return _make(WHOLE, question, result, verdict, severity)
 
 
 def _word(name: str, question: Question, result: _Result, whole: _Result, severity: Severity, caveat: str) -> str:
     measured = _measured(name, question, result, whole)
     if not result.beats(question.chance):
+        if _is_vague(question, result):
+            return f"{measured}: {_say_little(question)}."
         if _skill(result.score, question.chance) < _WARNING_SKILL:
             return f"{measured}: no better than guessing."
-        return f"{measured}: with {int(question.groups.max()) + 1} groups, not to be told from guessing."
+        return f"{measured}: with {_count_groups(question)}, not to be told from guessing."
     if severity is Severity.error:
         meaning = _MEANINGS[name]
     elif severity is Severity.warning:
@@ -200,20 +225,38 @@ def _word(name: str, question: Question, result: _Result, whole: _Result, severi
     return f"{measured}: {meaning}{f' ({caveat})' if caveat else ''}."
 
 
+def _is_vague(question: Question, result: _Result) -> bool:
+    """Whether the interval reaches from next to nothing to a lot."""
+    low, high = (_skill(end, question.chance) for end in (result.low, result.high))
+    return high - max(low, 0.0) > _WIDE
+
+
+def _say_little(question: Question) -> str:
+    return f"with {_count_groups(question)} this says little"
+
+
+def _count_groups(question: Question) -> str:
+    return plural(int(question.groups.max()) + 1, "group")
+
+
 def _measured(name: str, question: Question, result: _Result, whole: _Result | None) -> str:
-    interval = f"95 % interval {_percent(result.low)} to {_percent(result.high)}"
+    interval = spell_interval(result.low, result.high)
     if question.class_names:
-        extra = f"; the whole picture {_percent(whole.score)}" if whole is not None else ""
+        extra = f"; the whole picture {spell_percent(whole.score)}" if whole is not None else ""
+        subject = f"{_SUBJECTS[name]} tell{'s' * (name in (WHOLE, ERASED, METADATA))}"
         return (
-            f"{_SUBJECTS[name]} tell{'s' * (name in (WHOLE, ERASED, METADATA))} {len(question.class_names)} classes "
-            f"right {_percent(result.score)} of the time ({interval}; guessing {_percent(question.chance)}{extra})"
+            f"{subject} {len(question.class_names)} classes right {spell_percent(result.score)} of the time "
+            f"({interval}; guessing {spell_percent(question.chance)}{extra})"
         )
-    extra = f"; the whole picture {_percent(max(whole.score, 0.0))}" if whole is not None else ""
+    extra = f"; the whole picture {spell_percent(max(whole.score, 0.0))}" if whole is not None else ""
     subject = f"{_SUBJECTS[name]} explain{'s' * (name in (WHOLE, ERASED, METADATA))}"
     if result.score <= 0:
-        return f"{subject} nothing of {question.data.target_name} on groups kept back (R2 {result.score:.2f}{extra})"
+        return (
+            f"{subject} nothing of {question.data.target_name} on groups kept back (R² {spell_r2(result.score)}; "
+            f"{interval}{extra})"
+        )
     return (
-        f"{subject} {_percent(result.score)} of the variance of {question.data.target_name} on groups kept back "
+        f"{subject} {spell_percent(result.score)} of the variance of {question.data.target_name} on groups kept back "
         f"({interval}{extra})"
     )
 
@@ -223,7 +266,7 @@ def _name_best(question: Question, kinds: dict[str, Floats]) -> str:
         return f"only {next(iter(kinds))} differs"
     scores = {name: question.tally(question.predict(view)[0]).score for name, view in kinds.items()}
     best = max(scores, key=lambda name: scores[name])
-    return f"most of it from {best}: {_percent(max(scores[best], 0.0))} alone"
+    return f"most of it from {best}: {spell_percent(max(scores[best], 0.0))} alone"
 
 
 def _make(name: str, question: Question, result: _Result, verdict: str, severity: Severity) -> Probe:
@@ -250,7 +293,3 @@ def _unmeasured(name: str, metric: str, chance: float, n: int, reason: str) -> P
 def _skill(score: float, chance: float) -> float:
     """Share of the way from guessing to perfect."""
     return float((score - chance) / (1.0 - chance))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if abs(share) < 0.1 else f"{100 * share:.0f} %"

@@ -1,7 +1,7 @@
 """Pictures that stand out: too dark, too light, blurry, empty, of another size or shape, grey, misnamed, turned."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 import numpy as np
@@ -37,6 +37,8 @@ _GREY_BELOW = 0.02
 _ASPECT_ABOVE = 1 / 0.35
 _OUTLIER = 4.0
 _FENCE = 3.0
+_MANY = 0.2
+"""Share of the pictures beyond a fixed line from which on it is the set that is so, and not some of its pictures."""
 _ENOUGH = 20
 _SUFFIXES = {
     "JPEG": {".jpg", ".jpeg"},
@@ -91,7 +93,7 @@ def judge_quality(table: pd.DataFrame, sample_ids: Sequence[str], *, examples: i
     if len(rows) == 0:
         return []
     issues = []
-    for check in [find(rows) for find in _CHECKS]:
+    for check in [check for find in _CHECKS for check in _tell_set_apart(find(rows))]:
         found = np.flatnonzero(check.flagged)
         if len(found):
             worst = found[np.argsort(-check.badness[found], kind="stable")]
@@ -104,6 +106,20 @@ def judge_quality(table: pd.DataFrame, sample_ids: Sequence[str], *, examples: i
 
 def _numbers(rows: pd.DataFrame, column: str) -> NDArray[np.float64]:
     return rows[column].to_numpy(dtype=np.float64)
+
+
+def _tell_set_apart(check: _Check) -> list[_Check]:
+    """Where many pictures are dark or light, one check for the set, and one for those that are so beside the others."""
+    share = float(check.flagged.mean())
+    if check.name not in ("dark", "light") or len(check.flagged) < _ENOUGH or share <= _MANY:
+        return [check]
+    _, unusual = _robust(np.log(np.abs(check.badness) + 1e-3))
+    beyond = unusual < -_OUTLIER if check.name == "dark" else unusual > _OUTLIER
+    text = f"{check.description} So many are that the light of the set is like that, and the pictures are no outliers."
+    return [
+        replace(check, flagged=check.flagged & beyond),
+        replace(check, name=f"{check.name}_set", description=text),
+    ]
 
 
 def _find_dark(rows: pd.DataFrame) -> _Check:

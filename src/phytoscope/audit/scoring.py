@@ -19,7 +19,7 @@ class Tally:
     Attributes:
         good: Numerator of each group, shape (G, K).
         total: Denominator of each group, shape (G, K).
-        squared_error: Whether the score is 1 - good / total, as R2 is, with the columns' meaning of `tally_numbers`.
+        squared_error: Whether the score is 1 - good / total, as R² is, with the columns' meaning of `tally_numbers`.
     """
 
     good: Floats
@@ -64,7 +64,7 @@ def tally_classes(labels: Integers, preds: Integers, groups: Integers, *, balanc
 
 
 def tally_numbers(target: Floats, preds: Floats, groups: Integers) -> Tally:
-    """Tally of squared errors for R2: share of the target's variance that the predictions explain.
+    """Tally of squared errors for R²: share of the target's variance that the predictions explain.
 
     Args:
         target: True values, shape (N,).

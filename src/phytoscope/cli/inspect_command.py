@@ -50,8 +50,8 @@ def inspect(  # noqa: PLR0913, PLR0917 (one for each option)
 ) -> None:
     """Find out what is wrong with data, and prove it with numbers, before anything is trained on them.
 
-    Broken files, faulty rows, copies, classes with too few plants, doubtful labels, pictures that stand out, leaks of a
-    split, and shortcuts: how well border pixels, colours or file sizes alone give the answer away.
+    Broken files, faulty rows, copies, classes with too few plants, labels worth a look, pictures that stand out, leaks
+    of a split, and shortcuts: how well border pixels, colours or file sizes alone give the answer away.
 
     [bold]Examples[/]
 
@@ -64,7 +64,7 @@ def inspect(  # noqa: PLR0913, PLR0917 (one for each option)
     phytoscope inspect data=farmbot_biomass data.root=DIR audit.max_images=5000
 
     The folder it writes holds inspect.html to read, inspect.json for programs, and lists of rejected rows, copies and
-    doubtful labels. A second call looks only at new or changed images. Exit code: 0, or 3 when something as bad as
+    labels worth a look. A second call looks only at new or changed images. Exit code: 0, or 3 when something as bad as
     --fail-on was found, or 2 when the data cannot be read.
     """
     settings = translate_words(
@@ -102,8 +102,11 @@ def _is_failed(report: "AuditReport", fail_on: FailOn) -> bool:
 
 
 def _print_report(report: "AuditReport") -> None:
+    from phytoscope.visualize.audit_words import word_judgement, word_verdict
+
     out.print(f"\n[bold]{escape(report.name)}[/]  [dim]data {report.data_hash[:12]}[/]")
     out.print(escape(_describe_counts(report)))
+    out.print(f"[bold]{escape(word_judgement(report)[0])}.[/] {escape(word_verdict(report))}")
     line = _describe_probes(report)
     if line:
         out.print(escape(line))
@@ -129,21 +132,28 @@ def _print_finding(finding: "Finding") -> None:
 def _describe_counts(report: "AuditReport") -> str:
     counts = report.counts
     n_classes = len(report.labels)
-    classes = f"{n_classes} class{'' if n_classes == 1 else 'es'}"
     parts = [
-        f"{counts['images']:,} images",
-        classes if n_classes > 0 else f"answer in {report.target_name!r}",
-        f"{counts['groups']:,} groups",
+        _count(counts["images"], "image"),
+        _count(n_classes, "class", "es") if n_classes > 0 else f"answer in {report.target_name!r}",
+        _count(counts["groups"], "group"),
     ]
     parts += [f"{counts[name]:,} {words}" for name, words in _ODD_COUNTS.items() if counts.get(name, 0) > 0]
     return ", ".join(parts)
+
+
+def _count(number: int, noun: str, ending: str = "s") -> str:
+    return f"{number:,} {noun}{'' if number == 1 else ending}"
 
 
 _ODD_COUNTS = {"rejected": "rejected", "unlabelled": "without an answer", "warnings": "warnings"}
 
 
 def _describe_probes(report: "AuditReport") -> str:
-    scores = [f"{probe.name.replace('_', ' ')} {probe.score:.2f}" for probe in report.probes if probe.score is not None]
+    scores = [
+        f"{probe.name.replace('_', ' ')} {probe.score:.2f}".replace("-", "\u2212")
+        for probe in report.probes
+        if probe.score is not None
+    ]
     if not scores:
         return ""
     first = report.probes[0]
@@ -157,7 +167,7 @@ def _describe_probes(report: "AuditReport") -> str:
 
 
 def _name_metric(metric: str) -> str:
-    return {"r2": "R2"}.get(metric, metric.replace("_", " "))
+    return {"r2": "R²"}.get(metric, metric.replace("_", " "))
 
 
 def _sort_skipped(report: "AuditReport") -> dict[str, list[str]]:

@@ -29,7 +29,7 @@ class Finding:
     Attributes:
         check: Machine-readable name, `<area>/<what>`, for example `duplicates/exact` or `shortcut/border`.
         severity: How much it matters.
-        title: The verdict in one sentence with its number.
+        title: The verdict in one short sentence with its number, about 110 characters at most.
         detail: What it means for a model trained on these data.
         remedy: What to do about it.
         count: Images, pairs or rows concerned; 0 where it is not a count.
@@ -164,7 +164,7 @@ class DuplicateCluster:
 
 @dataclass(frozen=True)
 class SuspectLabel:
-    """An image whose label is probably wrong.
+    """An image whose label is worth a look: images like it carry another.
 
     Attributes:
         sample_id: The image.
@@ -187,7 +187,7 @@ class Probe:
         name: `whole_image`, `border_pixels`, `colour`, `metadata`, `plant_erased`.
         description: What the model was shown.
         metric: `balanced_accuracy` or `r2`.
-        score: Mean over the folds; None when it could not be measured.
+        score: Of all predictions for kept-back groups, pooled over the folds; None when it could not be measured.
         chance: What guessing reaches.
         low: Lower end of the 95 % interval of the score (bootstrap over groups).
         high: Upper end.
@@ -245,6 +245,8 @@ class Explained:
         r2: Cross-validated by group; None when it could not be measured.
         n: Images.
         verdict: In words.
+        low: Lower end of the 95 % interval of R² (bootstrap over groups); None when it was not measured.
+        high: Upper end.
     """
 
     name: str
@@ -252,6 +254,8 @@ class Explained:
     r2: float | None
     n: int
     verdict: str
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -275,7 +279,7 @@ class AuditReport:
         quality: Outliers in image quality.
         duplicates: Clusters of copies.
         leakage: What stands on both sides of the split that was given, one sentence each; None when none was given.
-        suspects: Labels that are probably wrong, the least credible first.
+        suspects: Labels that are worth a look, the least credible first.
         probes: Shortcut probes.
         optimism: Random split against group split; None when there are too few groups.
         explained: What simple things explain of the target (regression).

@@ -43,7 +43,7 @@ class InspectionFolder:
 
     @property
     def suspects(self) -> Path:
-        """One row a label that is probably wrong."""
+        """One row a label that is worth a look."""
         return self.root / "suspect_labels.csv"
 
     @property

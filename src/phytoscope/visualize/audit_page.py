@@ -53,10 +53,7 @@ def build_audit_page(report: AuditReport, manifest: pd.DataFrame, *, title: str)
     """
     words = _name_classes(report)
     content = describe_content(report, manifest, words)
-    order = list(Severity)
-    findings = [
-        _describe_finding(item) for item in sorted(report.findings, key=lambda item: order.index(item.severity))
-    ]
+    findings = _describe_findings(report.findings)
     quality = _describe_quality(report)
     duplicates = _describe_duplicates(report, words)
     suspects = _describe_suspects(report, words)
@@ -118,6 +115,11 @@ def _make_tiles(report: AuditReport) -> list[dict[str, str]]:
     ]
 
 
+def _describe_findings(findings: list[Finding]) -> list[dict[str, Any]]:
+    order = list(Severity)
+    return [_describe_finding(item) for item in sorted(findings, key=lambda item: order.index(item.severity))]
+
+
 def _describe_finding(finding: Finding) -> dict[str, Any]:
     word, sign, meaning = SEVERITY_WORDS[finding.severity]
     return {
@@ -156,11 +158,12 @@ def _describe_duplicates(report: AuditReport, words: Mapping[str, str]) -> dict[
     for kind, meaning in (("exact", "with the same bytes"), ("near", "that show the same picture in another file")):
         found = [cluster for cluster in report.duplicates if cluster.kind == kind]
         n_images = sum(len(cluster.sample_ids) for cluster in found)
+        is_off = kind == "near" and "near duplicates" in report.skipped
         parts.append(
             f"{format_count(len(found), f'cluster of {kind} duplicates', f'clusters of {kind} duplicates')}: "
             f"{format_count(n_images, 'image')} {meaning}."
             if found
-            else f"No {kind} duplicates."
+            else ("Near duplicates were not looked for." if is_off else f"No {kind} duplicates.")
         )
     # Contradictions come first: they are wrong whatever the split.
     ordered = sorted(

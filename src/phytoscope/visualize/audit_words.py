@@ -24,7 +24,7 @@ SECTIONS: Final = {
     "quality": "Picture quality",
     "duplicates": "Duplicates",
     "leakage": "Given split",
-    "suspects": "Doubtful labels",
+    "suspects": "Labels to look at",
     "rejected": "Rejected",
     "making": "How this was made",
 }
@@ -45,6 +45,7 @@ _PLACE_OF_AREA = {
     "eda": "content",
     "quality": "quality",
     "duplicate": "duplicates",
+    "near duplicate": "duplicates",
     "leak": "leakage",
     "split": "leakage",
     "label_noise": "suspects",
@@ -69,12 +70,19 @@ REFERENCE_PROBE: Final = "whole_image"
 EXPLAINED: Final = {
     "age": "Age",
     "green_pixels": "Number of green pixels",
+    "green_pixels_log": "Logarithm of the green pixels",
     "burnt_in_tag": "Tag burnt into the picture",
+    "image_size": "Size of the picture",
+    "lower_left_corner": "Lower left corner",
+    "source": "Where it comes from",
+    "capture_time": "When it was taken",
     "border_pixels": "Border pixels",
     "colour": "Colour statistics",
     "metadata": "File metadata",
 }
 QUALITY: Final = {
+    "dark_set": "Dark as a set",
+    "light_set": "Light as a set",
     "odd_size": "Unusual size",
     "odd_aspect": "Unusual shape",
     "low_information": "Little to be seen",
@@ -127,8 +135,11 @@ def word_verdict(report: AuditReport) -> str:
         what = "" if errors > 0 else " make numbers computed from them wrong"
         parts.append(f"{format_count(warnings, 'warning')} that may{what}")
     opening = f"In {format_count(report.counts.get('images', 0), 'image')}"
-    if parts:
-        text = f"{opening} there {'is' if errors + warnings == 1 else 'are'} {' and '.join(parts)}."
+    first = errors if errors > 0 else warnings
+    if report.counts.get("images", 0) == 0:
+        text = "No image can be used."
+    elif parts:
+        text = f"{opening} there {'is' if first == 1 else 'are'} {' and '.join(parts)}."
     else:
         extra = f", only {format_count(notes, 'note')}" if notes > 0 else ""
         text = f"{opening} there is nothing that makes numbers computed from them wrong{extra}."

@@ -64,8 +64,10 @@ def test_columns_are_given_to_lines_and_small_models(tmp_path):
     }
     data, _ = draw_pots(tmp_path / "a", age_days=age, **more)
     found = explain(data)
-    assert {"age", "burnt_in_tag", "condition", "capture_time"} <= set(found)
-    assert all(found[name].r2 < 0.3 for name in ("age", "burnt_in_tag", "condition", "capture_time"))
+    assert {"age", "source", "condition", "capture_time"} <= set(found)
+    assert "burnt_in_tag" not in found
+    assert all(found[name].r2 < 0.3 for name in ("age", "source", "condition", "capture_time"))
+    assert all(found[name].low <= found[name].r2 <= found[name].high for name in ("age", "source"))
     assert f"missing for {np.isnan(age).sum()} images" in found["age"].verdict
 
 

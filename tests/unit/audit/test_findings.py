@@ -102,26 +102,26 @@ def test_clean_data_have_no_finding() -> None:
             {"suspects": [SuspectLabel("a", "rust", "mould", 0.01)] * 10},
             "labels/suspect",
             "warning",
-            "10 labels are doubtful (5.0 %",
+            "10 labels are worth a look (5.0 %",
         ),
         (
             {"optimism": OptimismGap("accuracy", 0.9, 0.8, 0.1, 0.05, 0.15, 200, 90, "10 points too good")},
             "optimism/random_split",
             "warning",
-            "10 points too good",
+            "A random split flatters by 10.0 points: 90.0 % right instead of 80.0 %",
         ),
         (
             {"probes": [Probe("border_pixels", "border", "r2", 0.5, 0, 0.4, 0.6, 9, "tells", Severity.error)]},
             "shortcut/border_pixels",
             "error",
-            "tells",
+            "Border pixels alone explain 50 % of the variance of class",
         ),
         ({"explained": [Explained("age", "a line", 0.6, 200, "explains 60 %")]}, "explain/age", "note", "60 %"),
         (
-            {"explained": [Explained("burnt_in_tag", "corner", 0.2, 200, "the tag tells")]},
+            {"explained": [Explained("burnt_in_tag", "corner", 0.4, 200, "the tag tells", 0.2, 0.6)]},
             "shortcut/burnt_in_tag",
             "warning",
-            "the tag tells",
+            "A tag in the picture explains 40 % of the variance",
         ),
     ],
 )
@@ -132,6 +132,7 @@ def test_what_is_said(parts, check, severity, words) -> None:
     assert found[check].severity == severity
     assert words in found[check].title
     assert found[check].detail or found[check].remedy
+    assert len(found[check].title) <= 110
 
 
 @pytest.mark.parametrize(
@@ -141,6 +142,7 @@ def test_what_is_said(parts, check, severity, words) -> None:
         {"optimism": OptimismGap("accuracy", 0.9, 0.8, 0.1, -0.01, 0.2, 200, 90, "may be chance")},
         {"probes": [Probe("colour", "colours", "r2", 0.0, 0, -0.1, 0.1, 9, "nothing", Severity.note)]},
         {"explained": [Explained("age", "a line", None, 200, "no age"), Explained("green_pixels", "", 0.1, 9, "")]},
+        {"explained": [Explained("image_size", "", 0.3, 9, "few plants", -0.2, 0.7)]},
         {"leakage": []},
         {"quality": [QualityIssue("dark", "", 0, 0.0, [])]},
     ],
@@ -190,6 +192,37 @@ def test_columns_and_names() -> None:
     assert "groups/none" in findings_of(Hints(NOTHING, NOTHING, groups_known=False))
     found = findings_of(Hints(NOTHING, NOTHING, groups_known=False, plant_columns=["robot", "plant"]))
     assert found["groups/not_used"].remedy == "Add data.group_by=[robot,plant]."
+
+
+LONG = [f"a column with a rather long name, number {number}" for number in range(30)]
+
+
+def test_titles_stay_short() -> None:
+    """However many classes, columns and files are meant, a title is one short line; the rest is in the detail."""
+    labels = [LabelRow(name, 200, 50) for name in LONG[:3]] + [LabelRow(name, 2, 1, True) for name in LONG[3:]]
+    series = NameSeries(120_000, 30_000, [LONG[0] * 3, LONG[1]], "(.+)_.*")
+    hints = Hints(faults(f"wrong: {LONG * 2}"), faults(LONG[0] * 4), LONG, LONG, series, groups_known=False)
+    found = findings_of(hints, labels=labels, missing=[Missing(name, 0.7, 200) for name in LONG])
+    found |= findings_of(Hints(NOTHING, NOTHING, groups_known=False, plant_columns=LONG))
+    assert {check.partition("/")[0] for check in found} >= {"rejected", "labels", "missing", "eda", "groups"}
+    assert [finding.title for finding in found.values() if len(finding.title) > 110] == []
+    assert LONG[0] in found["eda/constant_columns"].detail
+
+
+@pytest.mark.parametrize(
+    ("groups", "known", "severity", "words"),
+    [
+        (["g"], True, "note", "1 cluster, within one plant or leaf"),
+        (["g", "h"], True, "warning", "1 cluster, 1 of them across plants or leaves"),
+        (["g", "h"], False, "warning", "1 cluster"),
+    ],
+)
+def test_where_copies_lie(groups, known, severity, words) -> None:
+    """Frames of one plant that look alike are harmless; copies of several plants are not."""
+    cluster = DuplicateCluster("near", ["a", "b"], ["x", "x"], conflicting=False, groups=groups)
+    found = findings_of(Hints(NOTHING, NOTHING, groups_known=known), duplicates=[cluster])["duplicates/near"]
+    assert found.severity == severity
+    assert found.title == f"1 picture looks the same as another: {words}"
 
 
 def test_worst_comes_first() -> None:

@@ -22,7 +22,7 @@ def make_clouds(n=300, distance=4.0, seed=0):
 
 
 def test_planted_swaps_are_found():
-    """Five of a hundred labels are swapped: most are found, few others, and each with its true class."""
+    """Five of a hundred labels are swapped: most are found, hardly any other, and each with its true class."""
     data = make_clouds()
     labels = data.rows["label"].tolist()
     wrong = list(range(0, 300, 20))
@@ -30,17 +30,18 @@ def test_planted_swaps_are_found():
     found = find(with_answers(data, swapped))
     names = [suspect.sample_id for suspect in found]
     planted = {f"{at:05}.png" for at in wrong}
-    assert len(planted & set(names)) >= 0.9 * len(planted)
-    assert len(planted & set(names)) >= 0.8 * len(names)
+    assert len(planted & set(names)) >= 0.75 * len(planted)
+    assert len(planted & set(names)) >= 0.9 * len(names)
     true = dict(zip(data.rows["sample_id"], labels, strict=True))
     right = [suspect.suggested == true[suspect.sample_id] for suspect in found if suspect.sample_id in planted]
     assert np.mean(right) > 0.9
     assert [suspect.confidence for suspect in found] == sorted(suspect.confidence for suspect in found)
 
 
-def test_clean_labels_are_hardly_doubted():
-    """Of labels that are all right, not one in fifty is doubted."""
-    assert len(find(make_clouds(distance=6.0))) <= 6
+@pytest.mark.parametrize("distance", [2.5, 4.0, 6.0])
+def test_clean_labels_are_hardly_doubted(distance):
+    """Of labels that are all right, not one in a hundred is doubted, however hard the classes are to tell apart."""
+    assert len(find(make_clouds(distance=distance))) <= 3
 
 
 def test_wrong_label_of_a_whole_group_is_found():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from factories.evidence import SIZE_PX, draw_plant, make_probe_data
-from phytoscope.audit.probes import remedy_of, run_probes
+from phytoscope.audit.probes import remedy_of, run_probes, title_of
 from phytoscope.schema.audit import Severity
 from phytoscope.schema.progress import SilentProgress
 
@@ -148,3 +148,34 @@ def test_plant_that_fills_the_picture_has_no_background(tmp_path):
     found = probe(data)["plant_erased"]
     assert found.score is None
     assert "show any background" in found.verdict
+
+
+def test_wide_interval_says_little(tmp_path):
+    """With six plants, a score between little and much is neither called learning nor guessing."""
+    rng = np.random.default_rng(3)
+    radii = np.repeat([4.0, 5.0, 6.0, 7.0, 9.0, 13.0], 6) + rng.normal(0, 0.3, 36)
+    pictures = [draw_plant(rng, background=free_background(rng), radius=radius) for radius in radii]
+    weights = radii**2 * np.repeat(rng.uniform(0.6, 1.4, 6), 6)
+    found = probe(make_probe_data(tmp_path / "a", pictures, weights, np.repeat(np.arange(6), 6).tolist()))
+    whole = found["whole_image"]
+    assert whole.high - max(whole.low, 0) > 0.4
+    assert whole.verdict.endswith("with 6 groups this says little.")
+    assert whole.severity is Severity.note
+
+
+def test_plant_over_the_edge_is_no_error(tmp_path):
+    """Plants that reach the border tell their weight there, which is no fault of the background."""
+    rng = np.random.default_rng(0)
+    radii = rng.uniform(8, 22, 60)
+    pictures = [draw_plant(rng, background=free_background(rng), radius=radius) for radius in radii]
+    found = probe(make_probe_data(tmp_path / "a", pictures, radii**2, list(range(60))))
+    assert found["border_pixels"].severity is not Severity.error
+
+
+def test_titles_are_short(tmp_path):
+    """The title names the score and what guessing reaches, and nothing else."""
+    data = draw_classes(tmp_path / "a", 0, lambda rng, code: draw_plant(rng, radius=(6.0, 9.0, 12.0)[code]), n=48)
+    for name, entry in probe(data).items():
+        if entry.score is not None:
+            assert len(title_of(entry, "class")) <= 110, name
+            assert "(guessing: 33 %)" in title_of(entry, "class")

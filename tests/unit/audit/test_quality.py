@@ -74,6 +74,23 @@ def test_turned_by_its_record(tmp_path):
     assert judge({"odd.png": content}, tmp_path)["exif_rotated"].sample_ids == ["odd.png"]
 
 
+@pytest.mark.parametrize(("kind", "change"), [("dark", (0.25, 0)), ("light", (0.03, 245))])
+def test_light_of_the_whole_set_is_told_once(tmp_path, kind, change):
+    """Where most pictures are dark, that is a sentence on the set; only a black one among them stands out."""
+    scale, offset = change
+    many = {
+        f"odd_{number}.png": np.clip(draw_texture(64, 64, seed=number) * scale + offset, 0, 255).astype(np.uint8)
+        for number in range(40)
+    }
+    issues = judge(many, tmp_path)
+    assert kind not in issues
+    assert issues[f"{kind}_set"].count == 40
+    assert "no outliers" in issues[f"{kind}_set"].description
+    if kind == "dark":
+        black = {**many, "black.png": np.full((64, 64, 3), 1, dtype=np.uint8)}
+        assert judge(black, tmp_path)["dark"].sample_ids == ["black.png"]
+
+
 def test_worst_come_first_and_examples_are_few(tmp_path):
     """The count is of all, the names are of the worst."""
     dark = {

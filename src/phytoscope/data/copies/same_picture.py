@@ -6,11 +6,14 @@ from numpy.typing import NDArray
 _FLOATS = NDArray[np.float32]
 _COARSE_PX = 8
 _COARSE_MOST = 0.3
-_UNEXPLAINED_MOST = 0.05
-_PLACE_MOST = 0.35
+# Share of the variance that may stay unexplained, and how far a place may then differ, in standard deviations.
+_LIMITS = ((0.05, 0.35), (0.12, 0.28))
 _DIFFERENCE_MOST = 1.0
 # Of the pixels, in grey levels squared; below it, noise is all there is.
 _VARIANCE_LEAST = 4.0
+# Mean difference between the strongest and the weakest channel, in grey levels.
+_COLOUR_LEAST = 2.0
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _PAIRS_PER_BATCH = 256
 _PLACE_PX = 3
 
@@ -18,14 +21,16 @@ _PLACE_PX = 3
 def confirm_copies(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Tells copies from pictures that merely look alike, for pairs of thumbnails.
 
-    The second is mirrored and turned to where it fits best. Then as much of one as possible is explained by the other
-    made brighter or darker, shifted and zoomed a little (one step of image registration, Lucas and Kanade 1981, by
-    least squares). They are copies when less than 5 % of the variance stays unexplained and no place differs by more
-    than 0.35 standard deviations of the picture: a small plant that differs in an otherwise equal pot is another
+    The second is mirrored and turned to where it fits best; of a colour and a grey picture, both are made grey. Then as
+    much of one as possible is explained by the other made brighter or darker, shifted and zoomed a little (one step of
+    image registration, Lucas and Kanade 1981, by least squares). They are copies when less than 5 % of the variance
+    stays unexplained and no place differs by more than 0.35 standard deviations of the picture, or less than 12 % and
+    0.28: a blurred copy has lost detail everywhere, but a small plant that differs in an otherwise equal pot is another
     picture. Plain pictures are copies when their pixels differ by one grey level at most (root mean square).
 
-    The limits were set between re-compressed, resized, brightened copies (99 % stay below 0.045 and 0.32) and
-    photographs of different plants on the same background (none below 0.095 and 0.45 among all pairs of 5,000).
+    The limits were set between changed copies (re-compressed, resized, brightened: 99 % stay below 0.045 and 0.32;
+    strongly blurred: 0.11 and 0.26) and photographs of different plants on the same background (none below 0.095 and
+    0.45 among all pairs of 5,000).
 
     Args:
         first: Shape (N, 32, 32, 3), uint8, RGB, 0-255.
@@ -37,7 +42,7 @@ def confirm_copies(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArr
     same = np.zeros(len(first), dtype=bool)
     for start in range(0, len(first), _PAIRS_PER_BATCH):
         part = slice(start, start + _PAIRS_PER_BATCH)
-        left, right = first[part].astype(np.float32), second[part].astype(np.float32)
+        left, right = _match_colours(first[part].astype(np.float32), second[part].astype(np.float32))
         turned, likely = _turn_to_fit(left, right)
         chosen = np.flatnonzero(likely)
         if len(chosen):
@@ -60,6 +65,14 @@ def turn(pictures: _FLOATS, variant: int) -> _FLOATS:
     if variant & 1:
         pictures = pictures[:, :, ::-1]
     return pictures[:, ::-1] if variant & 2 else pictures
+
+
+def _match_colours(left: _FLOATS, right: _FLOATS) -> tuple[_FLOATS, _FLOATS]:
+    """Takes the colour from both pictures of a pair when one of them has none."""
+    grey = np.minimum(*(np.ptp(some, axis=3).mean(axis=(1, 2)) for some in (left, right))) <= _COLOUR_LEAST
+    for some in (left, right):
+        some[grey] = (some[grey] @ _LUMA)[..., None]
+    return left, right
 
 
 def _turn_to_fit(left: _FLOATS, right: _FLOATS) -> tuple[_FLOATS, NDArray[np.bool_]]:
@@ -88,7 +101,9 @@ def _is_same(left: _FLOATS, right: _FLOATS) -> NDArray[np.bool_]:
     # A picture that was cut a little explains the whole one worse than the other way round.
     unexplained, place = np.minimum(_fit(left, right), _fit(right, left))
     plain = ((left - right) ** 2).mean(axis=(1, 2, 3)) <= _DIFFERENCE_MOST**2
-    same: NDArray[np.bool_] = ((unexplained <= _UNEXPLAINED_MOST) & (place <= _PLACE_MOST)) | plain
+    same: NDArray[np.bool_] = plain
+    for most_unexplained, most_apart in _LIMITS:
+        same = same | ((unexplained <= most_unexplained) & (place <= most_apart))
     return same
 
 

@@ -34,6 +34,13 @@ def test_missing_groups_are_no_giant_group():
     assert joined[3] == joined[4]
 
 
+def test_equal_bytes_hold_together_without_a_duplicate_id():
+    """A missing duplicate id beside equal bytes hides no copy, so that no split can put them on both sides."""
+    manifest = make_manifest(["a", "b", "c"], range(3), pictures=[1, 1, 2])
+    manifest["duplicate_id"] = ["x", None, "y"]
+    assert list(join_groups(manifest)) == ["a", "a", "c"]
+
+
 def test_declared_name_is_preferred():
     """An undeclared copy takes the plant's name, although its own comes first in the alphabet."""
     manifest = make_manifest(["image/0", "plant 2", "image/1"], range(3), pictures=[5, 5, 6])

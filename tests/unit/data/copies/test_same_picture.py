@@ -74,6 +74,26 @@ def test_plain_pictures():
     assert not is_copy(black, draw_texture())
 
 
+@pytest.mark.parametrize("variant", [0, 5])
+def test_grey_and_blurred_copies(variant):
+    """A picture is found again without its colours, strongly blurred, or squeezed to a quarter of its height."""
+    pixels = draw_texture(seed=5)
+    grey = np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    squeezed = cv2.resize(pixels, (256, 64), interpolation=cv2.INTER_AREA)
+    for changed in (grey, cv2.GaussianBlur(pixels, (0, 0), 7), squeezed):
+        assert is_copy(pixels, np.ascontiguousarray(turn(changed[None], variant)[0]))
+        assert is_copy(changed, pixels)
+
+
+def test_grey_pictures_of_others_are_no_copies():
+    """Without colours, none of all pairs of thirty textures is taken for a copy, whether one is grey or both."""
+    small = np.stack([shrink(draw_texture(seed=seed)) for seed in range(30)])
+    grey = np.repeat(small.mean(axis=3, keepdims=True).astype(np.uint8), 3, axis=3)
+    first, second = np.triu_indices(30, 1)
+    assert not confirm_copies(small[first], grey[second]).any()
+    assert not confirm_copies(grey[first], grey[second]).any()
+
+
 def test_many_and_no_pairs():
     """More pairs than fit one batch come back in order; no pairs give no answers."""
     small = shrink(draw_texture(seed=1))

@@ -74,10 +74,9 @@ def fetch(
 
 
 def _say_next(folder: Path, progress: TerminalProgress) -> None:
-    from phytoscope.data.readers.import_labels import SPLIT_FOLDERS, import_image_folder, write_import
+    from phytoscope.data.readers.import_labels import find_split_folders, import_image_folder, write_import
 
-    parts = [entry.name.lower() for entry in folder.iterdir() if entry.is_dir()]
-    if not parts or any(name not in SPLIT_FOLDERS for name in parts):
+    if not find_split_folders(folder):
         out.print(f"Next: phytoscope inspect {escape(shlex.quote(str(folder)))}")
         return
     try:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from phytoscope.data.fetch.download import Downloaded, download_file
+import filelock
+
+from phytoscope.data.fetch.download import Downloaded, download_file, public_address
 from phytoscope.data.fetch.known import KnownDataset
 from phytoscope.data.fetch.unpack import Place, unpack_archive
-from phytoscope.errors import ConfigError, DownloadError
-from phytoscope.schema.artifact import read_json, write_folder_atomic
+from phytoscope.errors import ConfigError, DownloadError, PhytoscopeError, storage_error
+from phytoscope.schema.artifact import read_json
 from phytoscope.schema.progress import Progress
 from phytoscope.transforms.decode import IMAGE_SUFFIXES
 
@@ -67,6 +69,7 @@ def fetch_dataset(
     """
     earlier = _read_source(folder)
     if earlier is not None:
+        _check_same(folder, earlier, sources, sha256)
         images, classes = _count(folder)
         return Fetched(folder, images, classes, reused=True, missing=_compare(known, images, classes))
     if folder.is_dir() and any(folder.iterdir()):
@@ -76,17 +79,67 @@ def fetch_dataset(
         message = "a SHA-256 can be given for one archive only; this source has several files, each with its own."
         raise ConfigError(message)
     downloads = folder.with_name(f".{folder.name}.download")
-    with write_folder_atomic(folder) as temporary:
-        files = [
-            _fetch_source(source, temporary, downloads, _place(known), progress, sha256=sha256) for source in sources
-        ]
-        images, classes = _count(temporary)
-        if images == 0:
-            message = f"{', '.join(sources)}: no image among the files that arrived, so nothing was kept."
-            raise DownloadError(message)
-        _write_source(temporary, sources, [entry for part in files for entry in part], known)
-    shutil.rmtree(downloads, ignore_errors=True)
+    try:
+        downloads.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(downloads / ".lock"):
+            images, classes = _fetch_into(sources, folder, downloads, known, sha256, progress)
+        shutil.rmtree(downloads, ignore_errors=True)
+    except PhytoscopeError:
+        # Some of ours are OSErrors too, and say better what happened.
+        raise
+    except OSError as error:
+        raise storage_error(folder, error) from error
     return Fetched(folder, images, classes, reused=False, missing=_compare(known, images, classes))
+
+
+def _fetch_into(
+    sources: tuple[str, ...],
+    folder: Path,
+    downloads: Path,
+    known: KnownDataset | None,
+    sha256: str | None,
+    progress: Progress,
+) -> tuple[int, int]:
+    # What a killed process had unpacked may be half a file; its downloads lie in `files` and are known to be whole.
+    unpacked = downloads / "unpacked"
+    shutil.rmtree(unpacked, ignore_errors=True)
+    unpacked.mkdir()
+    place = _place(known)
+    parts = [_fetch_source(source, unpacked, downloads / "files", place, progress, sha256=sha256) for source in sources]
+    images, classes = _count(unpacked)
+    if images == 0:
+        message = f"{', '.join(sources)}: no image among the files that arrived, so nothing was kept."
+        raise DownloadError(message)
+    _write_source(unpacked, sources, [entry for part in parts for entry in part], known)
+    try:
+        if folder.is_dir():
+            folder.rmdir()
+    except OSError as error:
+        message = f"{str(folder)!r} is not empty any more: somebody put files there meanwhile. Move them away."
+        raise ConfigError(message) from error
+    unpacked.rename(folder)
+    return images, classes
+
+
+def _check_same(folder: Path, earlier: dict[str, Any], sources: tuple[str, ...], sha256: str | None) -> None:
+    wanted = [_public_source(source) for source in sources]
+    if earlier.get("sources") != wanted:
+        message = (
+            f"{str(folder)!r} holds something else: it was fetched from "
+            f"{', '.join(map(str, earlier.get('sources', [])))}. Choose another --output."
+        )
+        raise ConfigError(message)
+    known = [entry.get("sha256") for entry in earlier.get("files", [])]
+    if sha256 is not None and known != [sha256.lower()]:
+        message = (
+            f"{str(folder)!r} was fetched from an archive with SHA-256 {', '.join(map(str, known))}, not "
+            f"{sha256.lower()}: remove the folder to fetch it again, or choose another --output."
+        )
+        raise DownloadError(message)
+
+
+def _public_source(source: str) -> str:
+    return public_address(source) if source.startswith("http") else source
 
 
 def _fetch_source(
@@ -111,7 +164,7 @@ def _fetch_source(
 
 def _entry(source: str, fetched: Downloaded) -> dict[str, Any]:
     return {
-        "source": source,
+        "source": _public_source(source),
         "sha256": fetched.sha256,
         "bytes": fetched.size_bytes,
         "confirmed_by": fetched.confirmed_by,
@@ -229,7 +282,7 @@ def _write_source(
     folder: Path, sources: tuple[str, ...], files: list[dict[str, Any]], known: KnownDataset | None
 ) -> None:
     content: dict[str, Any] = {
-        "sources": list(sources),
+        "sources": [_public_source(source) for source in sources],
         "files": files,
         "fetched_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

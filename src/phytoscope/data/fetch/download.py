@@ -1,6 +1,8 @@
 """Fetches one large file: goes on where it stopped, and believes nothing that no checksum confirms."""
 
 import base64
+import binascii
+import contextlib
 import hashlib
 import json
 import re
@@ -39,7 +41,8 @@ class Downloaded:
         path: Where it lies.
         sha256: SHA-256 of its bytes.
         size_bytes: Its size.
-        confirmed_by: Which checksum it was compared with: `sha256 given`, a header's name, or `size only`.
+        confirmed_by: Which checksum it was compared with: `sha256 given`, a header's name, `size only`, or `nothing`
+            where the server did not even announce the size.
     """
 
     path: Path
@@ -95,7 +98,13 @@ def _fetch_locked(
 ) -> Downloaded:
     fetched = target.with_name(f".{target.name}.fetched.json")
     earlier = _read_record(fetched)
-    known = sha256.lower() if sha256 is not None else earlier.get("sha256") if earlier.get("url") == url else None
+    known = (
+        sha256.lower()
+        if sha256 is not None
+        else earlier.get("sha256")
+        if earlier.get("address") == _fingerprint(url)
+        else None
+    )
     if known is not None and target.is_file() and hash_file(target) == known:
         confirmed_by = "sha256 given" if sha256 is not None else str(earlier.get("confirmed_by"))
         return Downloaded(target, known, target.stat().st_size, confirmed_by)
@@ -110,7 +119,9 @@ def _fetch_locked(
     size = part.path.stat().st_size
     part.path.replace(target)
     part.record.unlink(missing_ok=True)
-    fetched.write_text(json.dumps({"url": url, "sha256": found, "confirmed_by": confirmed_by}), encoding="utf-8")
+    fetched.write_text(
+        json.dumps({"address": _fingerprint(url), "sha256": found, "confirmed_by": confirmed_by}), encoding="utf-8"
+    )
     return Downloaded(target, found, size, confirmed_by)
 
 
@@ -130,7 +141,7 @@ class _Part:
         self.path = target.with_name(f"{target.name}.part")
         self.record = target.with_name(f"{target.name}.part.json")
         self._url = url
-        if _read_record(self.record).get("url") != url:
+        if _read_record(self.record).get("address") != _fingerprint(url):
             self.restart()
 
     @property
@@ -148,7 +159,9 @@ class _Part:
         etag = headers.get("ETag", "")
         # A weak tag promises the same meaning, not the same bytes.
         validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
-        self.record.write_text(json.dumps({"url": self._url, "validator": validator}), encoding="utf-8")
+        self.record.write_text(
+            json.dumps({"address": _fingerprint(self._url), "validator": validator}), encoding="utf-8"
+        )
 
     def restart(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -169,7 +182,7 @@ def _fetch_with_patience(url: str, part: _Part, headers: dict[str, str], progres
         try:
             answer = _fetch_once(url, part, headers, progress)
         except (requests.RequestException, _TryAgain) as error:
-            reason = str(error) or type(error).__name__
+            reason = _public_reason(url, error)
             if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
                 break
             continue
@@ -251,7 +264,7 @@ def _confirm(url: str, part: _Part, found: str, sha256: str | None, answer: _Ans
     if sha256 is not None:
         name, wanted, got = "sha256 given", sha256.lower(), found
     else:
-        name, algorithm, wanted = _announced_checksum(answer.headers)
+        name, algorithm, wanted = _announced_checksum(answer.headers, known_size=answer.total is not None)
         got = "" if algorithm == "" else found if algorithm == "sha256" else _digest(part.path, algorithm)
     if wanted != got:
         part.restart()
@@ -263,7 +276,7 @@ def _confirm(url: str, part: _Part, found: str, sha256: str | None, answer: _Ans
     return name
 
 
-def _announced_checksum(headers: Mapping[str, str]) -> tuple[str, str, str]:
+def _announced_checksum(headers: Mapping[str, str], *, known_size: bool) -> tuple[str, str, str]:
     """Name, algorithm and value of a checksum that the server sent, the strongest first."""
     etag = headers.get("X-Linked-ETag", "").strip('"')
     if re.fullmatch(r"[0-9a-f]{64}", etag):
@@ -277,8 +290,9 @@ def _announced_checksum(headers: Mapping[str, str]) -> tuple[str, str, str]:
     for header, pattern, algorithm in patterns:
         match = re.search(pattern, headers.get(header, ""))
         if match is not None:
-            return header, algorithm, base64.b64decode(match[1]).hex()
-    return "size only", "", ""
+            with contextlib.suppress(binascii.Error):
+                return header, algorithm, base64.b64decode(match[1], validate=True).hex()
+    return ("size only" if known_size else "nothing"), "", ""
 
 
 def _digest(path: Path, algorithm: str) -> str:
@@ -286,7 +300,23 @@ def _digest(path: Path, algorithm: str) -> str:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
-def _public(url: str) -> str:
-    # The query of a signed address is a key to the file.
+def _fingerprint(url: str) -> str:
+    # Enough to know an address again, without writing down a key that may be part of it.
+    return hashlib.sha256(url.encode()).hexdigest()
+
+
+def public_address(url: str) -> str:
+    """An address without what may be secret in it: user, password, and the query, which may be a key to the file."""
     parts = urlsplit(url)
-    return repr(f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}")
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+def _public(url: str) -> str:
+    return repr(public_address(url))
+
+
+def _public_reason(url: str, error: Exception) -> str:
+    # The library's texts repeat the path with its query, also of an address it was sent on to.
+    text = re.sub(r"\?[^\s'\")]*", "", str(error))
+    return text.replace(url, public_address(url)) or type(error).__name__

@@ -1,5 +1,8 @@
 """Unpacks an archive from the network: nothing leaves the folder, and half an archive never looks like a whole one."""
 
+import bz2
+import gzip
+import lzma
 import shutil
 import stat
 import tarfile
@@ -8,12 +11,26 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from phytoscope.errors import DownloadError, StorageError
 from phytoscope.schema.progress import Progress
 
 _COPY_BYTES = 1 << 20
+# Photographs hardly compress: an archive that grows more than this was made to fill the disk.
+_MOST_GROWTH = 100
+_GROWTH_IGNORED_BYTES = 1 << 28
+_COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+_TAR_BLOCK_BYTES = 512
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
 Place = Callable[[str], str | None]
 """From a member's name in the archive to its name in the folder; None leaves it out."""
 
@@ -40,6 +57,12 @@ def unpack_archive(archive: Path, folder: Path, *, progress: Progress, place: Pl
     count = 0
     try:
         members, needed = _zip_members(archive, place) if zipfile.is_zipfile(archive) else _tar_members(archive, place)
+        if needed > max(_GROWTH_IGNORED_BYTES, _MOST_GROWTH * archive.stat().st_size):
+            message = (
+                f"{archive.name!r} would grow from {archive.stat().st_size / 1e6:.1f} MB to {needed / 1e6:.0f} MB: no "
+                "archive of images does that, so it is not unpacked."
+            )
+            raise DownloadError(message)
         free = shutil.disk_usage(folder).free
         if needed > free:
             message = (
@@ -54,7 +77,7 @@ def unpack_archive(archive: Path, folder: Path, *, progress: Progress, place: Pl
                 shutil.copyfileobj(stream, output, _COPY_BYTES)
             count += 1
             progress.advance()
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGE as error:
         reason = str(error).partition("\n")[0].rstrip(":")
         message = f"{archive.name!r} cannot be unpacked ({reason}): remove {str(archive)!r} and fetch it again."
         raise DownloadError(message) from error
@@ -68,7 +91,7 @@ def unpack_archive(archive: Path, folder: Path, *, progress: Progress, place: Pl
 
 def _target(folder: Path, name: str, archive: Path) -> Path:
     path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+    if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
         message = f"{archive.name!r} holds {name!r}, which would be written outside of the folder: do not trust it."
         raise DownloadError(message)
     return folder / path
@@ -93,6 +116,7 @@ def _zip_members(archive: Path, place: Place) -> tuple[Iterator[tuple[str, IO[by
 
 
 def _tar_members(archive: Path, place: Place) -> tuple[Iterator[tuple[str, IO[bytes]]], int]:
+    _check_tar_is_whole(archive)
     with tarfile.open(archive) as book:
         needed = sum(member.size for member in book if member.isfile() and place(member.name) is not None)
 
@@ -105,3 +129,27 @@ def _tar_members(archive: Path, place: Place) -> tuple[Iterator[tuple[str, IO[by
                     yield name, stream
 
     return read(), needed
+
+
+def _check_tar_is_whole(archive: Path) -> None:
+    # tarfile takes a damaged header for the end, and never reads on to the checksum of the compression around it.
+    with tarfile.open(archive) as book:
+        for _ in book:
+            pass
+        end = book.offset
+    with archive.open("rb") as plain:
+        magic = plain.read(6)
+    open_stream = next((opener for start, opener in _COMPRESSED.items() if magic.startswith(start)), open)
+    position, zeros = 0, 0
+    try:
+        with open_stream(archive, "rb") as stream:
+            while chunk := stream.read(_COPY_BYTES):
+                tail = chunk[max(0, end - position) :]
+                position += len(chunk)
+                zeros = zeros + len(tail) if not tail.strip(b"\0") else -position
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        message = f"the compressed data are damaged: {error}"
+        raise tarfile.ReadError(message) from error
+    if zeros < _TAR_BLOCK_BYTES:
+        message = "a damaged header in the middle, or the end is missing"
+        raise tarfile.ReadError(message)

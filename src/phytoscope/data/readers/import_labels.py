@@ -1,6 +1,7 @@
 """Other people's layouts as one table that every command reads: COCO annotations and Hugging Face image folders."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,22 +13,12 @@ from PIL import Image
 
 from phytoscope.data.readers.read_table import read_table
 from phytoscope.data.source import find_file, find_folder
+from phytoscope.data.split.official_split import is_split_name, official_split_of
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError, ImageReadError
 from phytoscope.schema.artifact import write_atomic
 from phytoscope.schema.progress import Progress
 from phytoscope.transforms.decode import IMAGE_SUFFIXES, read_image
 
-SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "calibration": "calibration",
-    "test": "test",
-    "testing": "test",
-}
 _METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
@@ -59,11 +50,11 @@ def import_image_folder(folder: Path) -> Imported:
         DataValidationError: A metadata table has no column `file_name` or cannot be read.
     """
     root = find_folder(str(folder), "FOLDER")
-    parts = [entry for entry in sorted(root.iterdir()) if entry.is_dir() and entry.name.lower() in SPLIT_FOLDERS]
+    parts = find_split_folders(root)
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     for part in parts or [root]:
-        split = SPLIT_FOLDERS.get(part.name.lower()) if parts else None
+        split = official_split_of(pd.Series([part.name])).iloc[0] if parts else None
         described, note = _read_metadata(part)
         notes += note
         for path in sorted(part.rglob("*")):
@@ -84,6 +75,25 @@ def import_image_folder(folder: Path) -> Imported:
     return Imported(pd.DataFrame(rows), root, notes)
 
 
+def find_split_folders(root: Path) -> list[Path]:
+    """Folders of an official split directly in a folder: `train`, `validation`, `test`, ...; none where it has classes.
+
+    Raises:
+        DataValidationError: Some folders are named after splits and some are not: nobody can tell what they are.
+    """
+    folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    parts = [entry for entry in folders if is_split_name(entry.name)]
+    others = [entry.name for entry in folders if entry not in parts]
+    # One class may well be called "test"; two names of splits are a split.
+    if len(parts) > 1 and others:
+        message = (
+            f"{str(root)!r} holds {', '.join(repr(entry.name) for entry in parts)}, which name a split, beside "
+            f"{', '.join(map(repr, others[:5]))}: move the others away, or rename them after a split."
+        )
+        raise DataValidationError(message)
+    return [] if others else parts
+
+
 def import_coco(
     annotations: Sequence[Path], images: Path, *, crops: Path | None, max_megapixels: float, progress: Progress
 ) -> Imported:
@@ -101,12 +111,15 @@ def import_coco(
         progress: Told about every image that is cut.
 
     Raises:
-        ConfigError: Several files are given and one names no split.
+        ConfigError: Several files are given and one names no split, or the folder of the crops is not empty.
         DataNotFoundError: A file or folder does not exist, or there is no image in the annotations.
         DataValidationError: A file is not COCO's format.
         StorageError: The crops cannot be written.
     """
     root = find_folder(str(images), "--images")
+    if crops is not None and crops.is_dir() and any(crops.iterdir()):
+        message = f"--crops {str(crops)!r} is not empty: choose a new folder, so that nothing of yours is replaced."
+        raise ConfigError(message)
     tables, notes = [], []
     for path in annotations:
         content = _read_coco(find_file(str(path), "ANNOTATIONS"))
@@ -114,6 +127,9 @@ def import_coco(
         table = _coco_images(content) if crops is None else _coco_boxes(content)
         if split is not None:
             table["split"] = split
+            if crops is not None:
+                # Every file counts its annotations from one.
+                table["image"] = split + "/" + table["image"]
         tables.append(table)
     table = pd.concat(tables, ignore_index=True)
     if table.empty:
@@ -188,6 +204,10 @@ def _read_coco(path: Path) -> dict[str, Any]:
     if outside:
         message = f"{str(path)!r}: {outside[0]!r} lies outside of the image folder; names must be relative to it."
         raise DataValidationError(message)
+    odd = [row["id"] for row in boxes if not re.fullmatch(r"[\w-]{1,64}", str(row["id"]))]
+    if odd:
+        message = f"{str(path)!r}: annotation id {odd[0]!r}; expected a number, or a word of letters, digits, _ and -."
+        raise DataValidationError(message)
     known = {row["id"] for row in images}
     lost = [row["id"] for row in boxes if row["image_id"] not in known]
     if lost:
@@ -202,13 +222,12 @@ def _leaves_folder(name: str) -> bool:
 
 
 def _split_word(path: Path, *, needed: bool) -> str | None:
-    words = path.stem.lower().replace("-", "_").replace(".", "_").split("_")
-    found = next(
-        (SPLIT_FOLDERS[word.rstrip("0123456789")] for word in words if word.rstrip("0123456789") in SPLIT_FOLDERS), None
-    )
+    # The year of COCO's own files stands behind the word: instances_train2017.json.
+    words = [word.rstrip("0123456789") for word in re.split(r"[^a-z0-9]+", path.stem.lower())]
+    found = next((str(official_split_of(pd.Series([word])).iloc[0]) for word in words if is_split_name(word)), None)
     if needed and found is None:
         message = (
-            f"{path.name!r} names no split: with several files each must hold one of {', '.join(SPLIT_FOLDERS)} in its "
+            f"{path.name!r} names no split: with several files each must hold a word such as train, val or test in its "
             "name, for example instances_train.json."
         )
         raise ConfigError(message)
@@ -240,7 +259,7 @@ def _coco_boxes(content: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "image": f"{Path(names[box['image_id']]).with_suffix('').as_posix()}__{box['id']}.png",
+                "image": f"{names[box['image_id']]}__{box['id']}.png",
                 "label": box["label"],
                 "cut_from": names[box["image_id"]],
                 "bbox": box["bbox"],

@@ -11,7 +11,7 @@ import pytest
 
 from factories.images import encode, make_pixels
 from factories.servers import Served, serve_files
-from phytoscope.data.fetch import download
+from phytoscope.data.fetch import dataset, download
 from phytoscope.data.fetch.dataset import SOURCE_NAME, fetch_dataset
 from phytoscope.data.fetch.known import KNOWN, find_known
 from phytoscope.errors import ConfigError, DownloadError
@@ -88,6 +88,33 @@ def test_second_time_nothing_is_fetched(tmp_path) -> None:
         url = f"{server.address}/a.zip"
         fetch([url], tmp_path / "set")
     assert fetch([url], tmp_path / "set").reused
+
+
+def test_another_source_is_not_taken_for_the_same(tmp_path) -> None:
+    """A folder that was fetched from elsewhere, or whose archive had another checksum, is not reused."""
+    with serve_files({"/a.zip": Served(zipped(["rust/a.jpg"])), "/b.zip": Served(zipped(["rust/b.jpg"]))}) as server:
+        fetch([f"{server.address}/a.zip?key=secret"], tmp_path / "set")
+        with pytest.raises(ConfigError, match="holds something else: it was fetched from"):
+            fetch([f"{server.address}/b.zip"], tmp_path / "set")
+        with pytest.raises(DownloadError, match="not 0000"):
+            fetch([f"{server.address}/a.zip"], tmp_path / "set", sha256="0" * 64)
+    assert "secret" not in (tmp_path / "set" / SOURCE_NAME).read_text()
+
+
+def test_files_put_there_meanwhile_stay(tmp_path, monkeypatch) -> None:
+    """A folder that is filled by somebody else during the download is left alone."""
+    unpack = dataset.unpack_archive
+
+    def unpack_and_write(*arguments, **options):
+        (tmp_path / "set").mkdir()
+        (tmp_path / "set" / "mine.txt").touch()
+        return unpack(*arguments, **options)
+
+    monkeypatch.setattr(dataset, "unpack_archive", unpack_and_write)
+    archive = {"/a.zip": Served(zipped(["rust/a.jpg"]))}
+    with serve_files(archive) as server, pytest.raises(ConfigError, match="somebody put files there"):
+        fetch([f"{server.address}/a.zip"], tmp_path / "set")
+    assert names(tmp_path / "set") == ["mine.txt"]
 
 
 def test_several_archives(tmp_path) -> None:

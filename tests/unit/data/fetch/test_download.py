@@ -154,6 +154,26 @@ def test_nobody_answers(tmp_path) -> None:
         download_file(f"{address}/set.zip", tmp_path / "set.zip", progress=SilentProgress())
 
 
+def test_errors_and_records_keep_secrets(tmp_path) -> None:
+    """Neither messages nor files beside the download hold the key of a signed address."""
+    with serve_files({"/set.zip": Served(CONTENT, breaks=[300_000, 0, 0, 0, 0])}) as server:
+        with pytest.raises(DownloadError) as error:
+            fetch(server, tmp_path / "set.zip", "/set.zip?X-Sig=secret")
+        address = server.address
+    with pytest.raises(DownloadError) as nobody:
+        download_file(f"{address}/set.zip?X-Sig=secret", tmp_path / "set.zip", progress=SilentProgress())
+    texts = [str(error.value), str(nobody.value)]
+    texts += [path.read_text(errors="replace") for path in tmp_path.iterdir() if path.suffix == ".json"]
+    assert all("secret" not in text for text in texts)
+
+
+@pytest.mark.parametrize("value", ["not base64!", "md5=???"])
+def test_checksum_that_is_none(tmp_path, value) -> None:
+    """A header that cannot be read confirms nothing and breaks nothing."""
+    with serve_files({"/set.zip": Served(CONTENT, {"Content-MD5": value, "x-goog-hash": value})}) as server:
+        assert fetch(server, tmp_path / "set.zip").confirmed_by == "size only"
+
+
 def test_other_schemes_are_refused(tmp_path) -> None:
     """A local file is not read by way of an address."""
     with pytest.raises(DownloadError, match="must start with http"):

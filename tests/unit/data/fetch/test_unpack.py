@@ -1,12 +1,14 @@
 """Archives from the network: unpacked whole, and nowhere else than into the folder."""
 
 import io
+import random
 import stat
 import tarfile
 import zipfile
 
 import pytest
 
+from phytoscope.data.fetch import unpack as unpack_module
 from phytoscope.data.fetch.unpack import unpack_archive
 from phytoscope.errors import DownloadError, StorageError
 from phytoscope.schema.progress import SilentProgress
@@ -62,7 +64,7 @@ def test_only_what_is_wanted(tmp_path, write) -> None:
 
 
 @pytest.mark.parametrize("write", [write_zip, write_tar])
-@pytest.mark.parametrize("name", ["../outside.jpg", "a/../../outside.jpg", "/deep/outside.jpg", "C:/outside.jpg"])
+@pytest.mark.parametrize("name", ["../outside.jpg", "a/../../outside.jpg", "/deep/outside.jpg", "C:/outside.jpg", "."])
 def test_nothing_leaves_the_folder(tmp_path, write, name) -> None:
     """A name that leads out of the folder is refused."""
     write(tmp_path / "a.bin", {name: b"x"})
@@ -103,6 +105,34 @@ def test_damaged_member(tmp_path) -> None:
     content = (tmp_path / "a.zip").read_bytes().replace(b"5678901234", b"5678X01234", 1)
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(DownloadError, match="cannot be unpacked"):
+        unpack(tmp_path / "a.zip", tmp_path / "set")
+
+
+@pytest.mark.parametrize("suffix", ["", "gz", "bz2", "xz"])
+def test_damaged_tar(tmp_path, suffix) -> None:
+    """A tar archive with zeros in the middle is not taken for a shorter one, and a whole one passes."""
+    path = tmp_path / "a.tar"
+    content = random.Random(0).randbytes(3000)
+    with tarfile.open(path, f"w:{suffix}" if suffix else "w") as book:
+        for number in range(6):
+            info = tarfile.TarInfo(f"rust/{number}.jpg")
+            info.size = len(content)
+            book.addfile(info, io.BytesIO(content))
+    assert unpack(path, tmp_path / "whole") == 6
+    whole = path.read_bytes()
+    # Where a header of the plain archive lies; anywhere in a compressed one.
+    middle = 3 * (512 + 3072) if not suffix else len(whole) // 2
+    for name, damaged in (("zeros", whole[:middle] + bytes(600) + whole[middle + 600 :]), ("cut", whole[:middle])):
+        path.write_bytes(damaged)
+        with pytest.raises(DownloadError, match="cannot be unpacked"):
+            unpack(path, tmp_path / name)
+
+
+def test_archive_that_grows_beyond_reason(tmp_path, monkeypatch) -> None:
+    """A small archive that would fill the disk is refused before it is unpacked."""
+    monkeypatch.setattr(unpack_module, "_GROWTH_IGNORED_BYTES", 1000)
+    write_zip(tmp_path / "a.zip", {"a.jpg": bytes(1_000_000)})
+    with pytest.raises(DownloadError, match="no archive of images does that"):
         unpack(tmp_path / "a.zip", tmp_path / "set")
 
 

@@ -37,6 +37,16 @@ class TestImageFolder:
         write_image(tmp_path / "rust" / "a.jpg")
         assert list(import_image_folder(tmp_path).table.columns) == ["image", "label"]
 
+    def test_folders_beside_a_split(self, tmp_path) -> None:
+        """Nothing vanishes silently: a stranger beside train and test is named, one class called test is a class."""
+        for name in ("train/rust/a.jpg", "test/rust/b.jpg", "extra/rust/c.jpg"):
+            write_image(tmp_path / "split" / name)
+        with pytest.raises(DataValidationError, match="'test', 'train', which name a split, beside 'extra'"):
+            import_image_folder(tmp_path / "split")
+        for name in ("test/a.jpg", "rust/b.jpg"):
+            write_image(tmp_path / "classes" / name)
+        assert rows(import_image_folder(tmp_path / "classes"), "label") == [("rust",), ("test",)]
+
     @pytest.mark.parametrize("kind", ["csv", "jsonl"])
     def test_metadata(self, tmp_path, kind) -> None:
         """A metadata table brings its columns; what it lists and is not there is said."""
@@ -110,20 +120,31 @@ class TestCoco:
         """Each box is cut out, clipped to the image, and remembers its image; impossible boxes are named."""
         imported = read_coco([coco(tmp_path)], tmp_path, crops=tmp_path / "boxes")
         assert rows(imported, "image", "label", "cut_from") == [
-            ("a__1.png", "rust", "a.jpg"),
-            ("a__2.png", "rust", "a.jpg"),
-            ("sub/b__3.png", "rust", "sub/b.jpg"),
+            ("a.jpg__1.png", "rust", "a.jpg"),
+            ("a.jpg__2.png", "rust", "a.jpg"),
+            ("sub/b.jpg__3.png", "rust", "sub/b.jpg"),
         ]
-        shapes = [read_image(tmp_path / "boxes" / name, max_megapixels=1).shape for name in ("a__1.png", "a__2.png")]
+        shapes = [
+            read_image(tmp_path / "boxes" / name, max_megapixels=1).shape for name in ("a.jpg__1.png", "a.jpg__2.png")
+        ]
         assert shapes == [(3, 4, 3), (7, 6, 3)]
-        assert "b__4.png (the box lies outside" in imported.notes[0]
+        assert "b.jpg__4.png (the box lies outside" in imported.notes[0]
+
+    def test_boxes_of_two_files_stay_apart(self, tmp_path) -> None:
+        """Files that count their annotations from one do not replace each other's pictures, nor anybody else's."""
+        paths = [coco(tmp_path, "train.json"), coco(tmp_path, "val.json")]
+        imported = read_coco(paths, tmp_path, crops=tmp_path / "boxes")
+        assert imported.table["image"].is_unique
+        assert all((tmp_path / "boxes" / name).is_file() for name in imported.table["image"])
+        with pytest.raises(ConfigError, match="nothing of yours is replaced"):
+            read_coco(paths, tmp_path, crops=tmp_path / "boxes")
 
     def test_image_that_cannot_be_cut(self, tmp_path) -> None:
         """A missing image is a note and not the end."""
         path = coco(tmp_path)
         (tmp_path / "a.jpg").unlink()
         imported = read_coco([path], tmp_path, crops=tmp_path / "boxes")
-        assert rows(imported, "image") == [("sub/b__3.png",)]
+        assert rows(imported, "image") == [("sub/b.jpg__3.png",)]
         assert "a.jpg (the file does not exist)" in imported.notes[0]
 
     def test_several_files_are_splits(self, tmp_path) -> None:
@@ -141,6 +162,10 @@ class TestCoco:
             ({"annotations": 3}, "not COCO's format"),
             ({"images": [{"id": 9, "file_name": "a.jpg"}]}, "4 annotations belong to no image"),
             ({"images": [{"id": 1, "file_name": "../a.jpg"}]}, "lies outside of the image folder"),
+            (
+                {"annotations": [{"id": "x/../../evil", "image_id": 1, "category_id": 7}]},
+                "annotation id 'x/../../evil'; expected",
+            ),
         ],
     )
     def test_mistakes(self, tmp_path, changes, match) -> None:

@@ -271,9 +271,12 @@ def plot(measured: list[dict[str, Any]], path: Path) -> None:
         label = name if seconds is slope else f"{name} {seconds[-1]:.3g} s"
         place = (rows[-1] * 1.3, 10**end)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
-        left.annotate(label, place, color=COLOURS.get(name, INK), fontsize=7, va="center", bbox=box)
+        left.annotate(
+            label, place, color=COLOURS.get(name, INK), fontsize=7, va="center", bbox=box, annotation_clip=False
+        )
     left.set(xscale="log", yscale="log", xlabel="Rows of the table", ylabel="Seconds", title="Time on 2 cores")
     left.set_xlim(rows[0] * 0.8, rows[-1] * 25)
+    left.set_ylim(top=4 * last["seconds"])
     left.set_xticks([number for number in rows if str(number).strip("0") == "1"])
     peaks = [one["peak_gb"] for one in measured]
     right.plot(rows, peaks, marker="o", markersize=2.5, color=INK)

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from phytoscope.cli.compose import compose
+from phytoscope.cli.inspect_command import inspect_and_tell
 from phytoscope.cli.run_commands import report_result, start_run
 from phytoscope.cli.terminal import TerminalProgress, out, say
 from phytoscope.schema.artifact import resolve_path
@@ -18,7 +20,7 @@ def demo(
     plants: Annotated[int, typer.Option(min=20, help="Plants on the scale (two photographs each).")] = 120,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawings and of the training.")] = 0,
 ) -> None:
-    """Draw leaves with lesions and rosettes of known weight, and run both tasks on them: no data, no network."""
+    """Draw leaves with lesions and rosettes of known weight, inspect them, and run both tasks: no data, no network."""
     from phytoscope.data.synthetic import draw_leaf_dataset, draw_rosette_dataset
 
     folder = resolve_path(str(output), "--output") / f"leaves{leaves}-plants{plants}-seed{seed}"
@@ -35,14 +37,19 @@ def demo(
         f"seed={seed}",
         f"paths.cache_dir={folder / 'cache'}",
     ]
+    tasks = (
+        ("plantvillage", drawn_leaves, "disease", ["trainer.max_epochs=8"]),
+        ("farmbot_biomass", drawn_plants, "biomass", ["trainer.max_epochs=40", "trainer.batch_size=16"]),
+    )
+    for kind, root, name, _ in tasks:
+        words = [f"data={kind}", f"data.root={root}", f"name={name}", *common]
+        inspect_and_tell(compose(words), output=folder / f"inspect-{name}")
+    out.print()
     runs = [
         start_run(
             [f"data={kind}", f"data.root={root}", f"name={name}", f"paths.run_dir={folder / name}", *more, *common]
         )
-        for kind, root, name, more in (
-            ("plantvillage", drawn_leaves, "disease", ["trainer.max_epochs=8"]),
-            ("farmbot_biomass", drawn_plants, "biomass", ["trainer.max_epochs=40", "trainer.batch_size=16"]),
-        )
+        for kind, root, name, more in tasks
     ]
     for title, run in zip(("Leaf disease", "Plant weight"), runs, strict=True):
         out.print(f"\n[bold]{title}[/]")

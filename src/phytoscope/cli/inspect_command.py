@@ -13,6 +13,7 @@ from phytoscope.schema.config import FailOn
 
 if TYPE_CHECKING:
     from phytoscope.schema.audit import AuditReport, Finding
+    from phytoscope.schema.config import RunConfig
 
 _SHOWN = 15
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
@@ -77,6 +78,18 @@ def inspect(  # noqa: PLR0913, PLR0917 (one for each option)
     settings += ["audit.probes=false"] if no_probes else []
     settings += [] if fail_on is None else [f"audit.fail_on={fail_on.value}"]
     config = compose(settings)
+    report = inspect_and_tell(config, output=output, split=split)
+    if _is_failed(report, config.audit.fail_on):
+        err.print(f"[dim]exit code {EXIT_FINDINGS}: findings of severity {config.audit.fail_on.value} (--fail-on)[/]")
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def inspect_and_tell(config: "RunConfig", *, output: Path | None, split: Path | None = None) -> "AuditReport":
+    """Inspects the data that the settings name, and says what was found and where it is written.
+
+    Raises:
+        PhytoscopeError: The data cannot be read, or the place cannot be written.
+    """
     with err.status("Starting"):
         from phytoscope.steps.inspect import run_inspect
     progress = TerminalProgress()
@@ -90,9 +103,7 @@ def inspect(  # noqa: PLR0913, PLR0917 (one for each option)
         progress.finish()
     _print_report(report)
     out.print(f"\nReport: {escape(str(folder.page))}")
-    if _is_failed(report, config.audit.fail_on):
-        err.print(f"[dim]exit code {EXIT_FINDINGS}: findings of severity {config.audit.fail_on.value} (--fail-on)[/]")
-        raise typer.Exit(EXIT_FINDINGS)
+    return report
 
 
 def _is_failed(report: "AuditReport", fail_on: FailOn) -> bool:

@@ -106,6 +106,7 @@ def _fetch_into(
     unpacked.mkdir()
     place = _place(known)
     parts = [_fetch_source(source, unpacked, downloads / "files", place, progress, sha256=sha256) for source in sources]
+    unpacked = _enter_lone_folder(unpacked) if known is None else unpacked
     images, classes = _count(unpacked)
     if images == 0:
         message = f"{', '.join(sources)}: no image among the files that arrived, so nothing was kept."
@@ -119,6 +120,18 @@ def _fetch_into(
         raise ConfigError(message) from error
     unpacked.rename(folder)
     return images, classes
+
+
+def _enter_lone_folder(folder: Path) -> Path:
+    # Archives of a repository or of a data set hold one folder with everything in it. Of a folder with images, nobody
+    # can tell whether it is the one class or the whole.
+    while True:
+        entries = [entry for entry in folder.iterdir() if not entry.name.startswith((".", "__MACOSX"))]
+        inside = [entry for entry in entries if entry.is_dir()]
+        others = [entry for entry in entries if entry.suffix.lower() in IMAGE_SUFFIXES]
+        if len(inside) != 1 or others or not any(entry.is_dir() for entry in inside[0].iterdir()):
+            return folder
+        folder = inside[0]
 
 
 def _check_same(folder: Path, earlier: dict[str, Any], sources: tuple[str, ...], sha256: str | None) -> None:
@@ -158,7 +171,12 @@ def _fetch_source(
         message = f"{source!r} is not a source: write https://..., kaggle:OWNER/NAME or hf:OWNER/NAME."
         raise ConfigError(message)
     fetched = download_file(url, target, progress=progress, sha256=sha256, headers=headers)
-    unpack_archive(fetched.path, folder, progress=progress, place=place)
+    try:
+        unpack_archive(fetched.path, folder, progress=progress, place=place)
+    except DownloadError:
+        # The same bytes would fail again: the next call fetches anew.
+        fetched.path.unlink(missing_ok=True)
+        raise
     return [_entry(source, fetched)]
 
 

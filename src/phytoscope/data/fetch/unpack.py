@@ -79,7 +79,9 @@ def unpack_archive(archive: Path, folder: Path, *, progress: Progress, place: Pl
             progress.advance()
     except _DAMAGE as error:
         reason = str(error).partition("\n")[0].rstrip(":")
-        message = f"{archive.name!r} cannot be unpacked ({reason}): remove {str(archive)!r} and fetch it again."
+        if reason == "file could not be opened successfully":
+            reason = "it is neither a zip nor a tar archive" + _describe_start(archive)
+        message = f"{archive.name!r} cannot be unpacked ({reason}): fetch it again."
         raise DownloadError(message) from error
     except FileExistsError as error:
         message = f"{archive.name!r} holds two files that would get the name {str(error.filename)!r}."
@@ -87,6 +89,13 @@ def unpack_archive(archive: Path, folder: Path, *, progress: Progress, place: Pl
     finally:
         progress.finish()
     return count
+
+
+def _describe_start(archive: Path) -> str:
+    with archive.open("rb") as stream:
+        start = stream.read(200).lstrip().lower()
+    is_page = start.startswith((b"<!doctype html", b"<html"))
+    return " but a web page: does the source want a login first?" if is_page else ""
 
 
 def _target(folder: Path, name: str, archive: Path) -> Path:

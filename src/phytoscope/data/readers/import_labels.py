@@ -188,7 +188,8 @@ def _read_coco(path: Path) -> dict[str, Any]:
             {
                 "image_id": row["image_id"],
                 "id": row["id"],
-                "label": categories[row["category_id"]],
+                "label": categories.get(row["category_id"]),
+                "category": row["category_id"],
                 "area": float(row.get("area") or 0.0),
                 "bbox": [float(value) for value in row["bbox"]] if row.get("bbox") else None,
             }
@@ -203,6 +204,13 @@ def _read_coco(path: Path) -> dict[str, Any]:
     outside = [row["file_name"] for row in images if _leaves_folder(row["file_name"])]
     if outside:
         message = f"{str(path)!r}: {outside[0]!r} lies outside of the image folder; names must be relative to it."
+        raise DataValidationError(message)
+    nameless = [row for row in boxes if row["label"] is None]
+    if nameless:
+        message = (
+            f"{str(path)!r}: {len(nameless)} annotations have a category that is not in the list of categories, for "
+            f"example annotation {nameless[0]['id']!r} with category {nameless[0]['category']!r}."
+        )
         raise DataValidationError(message)
     odd = [row["id"] for row in boxes if not re.fullmatch(r"[\w-]{1,64}", str(row["id"]))]
     if odd:

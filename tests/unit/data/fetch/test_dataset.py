@@ -101,6 +101,31 @@ def test_another_source_is_not_taken_for_the_same(tmp_path) -> None:
     assert "secret" not in (tmp_path / "set" / SOURCE_NAME).read_text()
 
 
+@pytest.mark.parametrize(
+    ("archived", "kept"),
+    [
+        (["leaves/rust/a.jpg", "leaves/healthy/b.jpg"], ["healthy/b.jpg", "rust/a.jpg"]),
+        (["x/data/train/rust/a.jpg", "x/data/test/rust/b.jpg"], ["test/rust/b.jpg", "train/rust/a.jpg"]),
+        (["rust/a.jpg"], ["rust/a.jpg"]),
+        (["rust/a.jpg", "healthy/b.jpg"], ["healthy/b.jpg", "rust/a.jpg"]),
+    ],
+)
+def test_folder_around_everything(tmp_path, archived, kept) -> None:
+    """A folder that only holds the data set is left out, so that its classes are found; a lone class stays."""
+    with serve_files({"/a.zip": Served(zipped(archived))}) as server:
+        fetch([f"{server.address}/a.zip"], tmp_path / "set")
+    assert [name for name in names(tmp_path / "set") if name != SOURCE_NAME] == kept
+
+
+def test_file_that_is_no_archive_is_fetched_anew(tmp_path) -> None:
+    """A web page in place of the archive does not stay in the way of the next try."""
+    with serve_files({"/a.zip": Served(b"<html>login</html>")}) as server:
+        with pytest.raises(DownloadError, match="but a web page"):
+            fetch([f"{server.address}/a.zip"], tmp_path / "set")
+        server.files["/a.zip"] = Served(zipped(["rust/a.jpg"]))
+        assert fetch([f"{server.address}/a.zip"], tmp_path / "set").images == 1
+
+
 def test_files_put_there_meanwhile_stay(tmp_path, monkeypatch) -> None:
     """A folder that is filled by somebody else during the download is left alone."""
     unpack = dataset.unpack_archive

@@ -90,11 +90,11 @@ def test_links_are_left_out(tmp_path) -> None:
     assert unpack(tmp_path / "a.tar", tmp_path / "tar") == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive at all", b"PK\x03\x04 cut off"])
+@pytest.mark.parametrize("content", [b"", b"no archive at all", b"PK\x03\x04 cut off", b"<!DOCTYPE html><html>"])
 def test_no_archive(tmp_path, content) -> None:
     """What is not an archive is named, with what to do."""
     (tmp_path / "a.zip").write_bytes(content)
-    with pytest.raises(DownloadError, match=r"cannot be unpacked .*fetch it again"):
+    with pytest.raises(DownloadError, match=r"neither a zip nor a tar archive.*fetch it again"):
         unpack(tmp_path / "a.zip", tmp_path / "set")
 
 

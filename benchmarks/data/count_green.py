@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from phytoscope.data.facts.image_features import count_green_pixels
+from phytoscope.data.facts.image_features import measure_green_fraction
 from phytoscope.data.readers.read_table import read_table
 from phytoscope.evaluate.regression import compute_r2
 from phytoscope.transforms.decode import read_image
@@ -35,10 +35,15 @@ def count_by_hue(pixels: Pixels) -> int:
     return int(np.count_nonzero((hue > 30) & (hue < 90) & (saturation > 60) & (value > 30)))
 
 
+def count_by_excess(pixels: Pixels) -> int:
+    """Pixels, shape (H, W, 3), that phytoscope counts as green."""
+    return round(measure_green_fraction(pixels) * pixels.shape[0] * pixels.shape[1])
+
+
 WAYS: dict[str, Callable[[Pixels], int]] = {
     "fixed threshold on chromaticities": count_by_chromaticity,
     "fixed hue range": count_by_hue,
-    "excess green with Otsu's threshold (phytoscope)": count_green_pixels,
+    "excess green with Otsu's threshold (phytoscope)": count_by_excess,
 }
 
 

@@ -59,6 +59,12 @@ WITHOUT_LIBRARY = {
     "data/validate": {"torch", "torchvision", "lightning"},
     "data/split": {"torch", "torchvision", "lightning"},
 }
+# Folder of a room -> folders beside it that build on it: it may not import them back, or there would be a ring.
+BUILT_ON = {
+    "data/facts": {"data/validate", "data/split", "data/copies", "data/cache"},
+    "data/readers": {"data/validate", "data/copies", "data/facts", "data/split"},
+    "data/validate": {"data/copies", "data/split"},
+}
 
 
 def find_forbidden_imports(source: Path) -> list[str]:
@@ -93,6 +99,18 @@ def find_forbidden_libraries(source: Path) -> list[str]:
             for line, name in _iterate_imports(path, source):
                 if (library := name.partition(".")[0]) in libraries:
                     faults.append(f"{path.relative_to(source).as_posix()}:{line}: {place} may not need {library}")
+    return faults
+
+
+def find_rings(source: Path) -> list[str]:
+    """Report imports from a folder of a room into one that builds on it, those in functions too."""
+    faults = []
+    for place, later in BUILT_ON.items():
+        for path in sorted((source / place).rglob("*.py")):
+            for line, name in _iterate_imports(path, source):
+                folder = "/".join(name.split(".")[1:3])
+                if folder in later:
+                    faults.append(f"{path.relative_to(source).as_posix()}:{line}: {folder} builds on {place}")
     return faults
 
 

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from contract.architecture import NOT_A_ROOM, ROOMS, WITHOUT_LIBRARY, find_forbidden_imports, find_forbidden_libraries
+from contract.architecture import (
+    BUILT_ON,
+    NOT_A_ROOM,
+    ROOMS,
+    WITHOUT_LIBRARY,
+    find_forbidden_imports,
+    find_forbidden_libraries,
+    find_rings,
+)
 from contract.source_checks import ROOT, SOURCE
 
 
@@ -35,6 +43,19 @@ def test_rooms_do_without_the_libraries_they_promise_to() -> None:
     """No room needs a library it promises to do without."""
     faults = find_forbidden_libraries(SOURCE)
     assert not faults, "\n" + "\n".join(faults)
+
+
+def test_folders_form_no_ring() -> None:
+    """What a folder builds on does not import it back."""
+    faults = find_rings(SOURCE)
+    assert not faults, "\n" + "\n".join(faults)
+    assert all((SOURCE / place).is_dir() for places in BUILT_ON.items() for place in (places[0], *places[1]))
+
+
+def test_planted_ring_is_reported(package_copy: Path) -> None:
+    """A reader that needs a check is reported."""
+    plant(package_copy, "data/readers/planted.py", "from phytoscope.data.validate.rules import check_rules")
+    assert find_rings(package_copy) == ["data/readers/planted.py:1: data/validate builds on data/readers"]
 
 
 @pytest.mark.parametrize(

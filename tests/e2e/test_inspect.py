@@ -117,6 +117,32 @@ class TestPlantedInFolder:
         assert report.leakage is not None
         assert ("split/leaks" in checks_of(report)) == leak
 
+    def test_split_hidden_by_contradicting_answers(self, inspect, leaves, tmp_path) -> None:
+        """The same file in train and in test with two answers is rejected, and is a leak of the split."""
+        (leaves / "healthy" / "same.png").write_bytes((leaves / "rust" / "p7.png").read_bytes())
+        names = sorted(path.relative_to(leaves).as_posix() for path in leaves.rglob("*.png"))
+        sides = [
+            "test" if name in ("healthy/same.png", "rust/gone.png") else "train" for name in [*names, "rust/gone.png"]
+        ]
+        pd.DataFrame({"image": [*names, "rust/gone.png"], "split": sides}).to_csv(tmp_path / "split.csv", index=False)
+        answer, report, folder = inspect(leaves, *FAST, "--split", tmp_path / "split.csv")
+        assert answer.code == 3
+        assert any("rust/p7.png" in leak and "healthy/same.png" in leak for leak in report.leakage or [])
+        assert report.coverage is not None
+        assert (report.coverage.images, report.coverage.named, report.coverage.unknown) == (50, 49, 1)
+        assert checks_of(report)["split/incomplete"] == "warning"
+        assert "names 49 of 50 images and 1 that are not in the data; leaks found: 1" in answer.out.replace("\n", " ")
+        assert "It names 49 of the 50 images" in folder.page.read_text(encoding="utf-8")
+
+    def test_other_data_in_the_folder(self, inspect, ask, leaves, tmp_path) -> None:
+        """An inspection of other data is not replaced; one of the same data is."""
+        inspect(leaves, *FAST)
+        draw(tmp_path / "others" / "rust" / "a.png", 1)
+        answer = ask("inspect", tmp_path / "others", *FAST, "--output", tmp_path / "inspection")
+        assert answer.code == 2
+        assert "holds an inspection of other data (data.root" in answer.err
+        assert inspect(leaves, *FAST)[0].code == 0
+
     @pytest.mark.parametrize(("fail_on", "code"), [("error", 0), ("warning", 3), ("note", 3), ("never", 0)], ids=str)
     def test_exit_code(self, inspect, leaves, fail_on, code) -> None:
         """The worst finding is a warning: the command fails from that severity on."""
@@ -204,6 +230,28 @@ class TestPlantedInTable:
         assert report.correlations[0].column == "age_days"
         assert {part.column for part in report.breakdowns} >= {"age_days"}
         assert len(pd.read_parquet(folder.unlabelled)) == 1
+
+    def test_split_column_of_rows_that_are_left_out(self, inspect, table) -> None:
+        """A picture listed twice with two weights, once for training and once for the test, is a leak."""
+        rows = pd.read_csv(table).assign(part="train")
+        rows.loc[:9, "part"] = "test"
+        again = rows.iloc[[20]].assign(weight=99.0, part="test")
+        pd.concat([rows, again]).to_csv(table, index=False)
+        answer, report, _ = inspect(table, "--target", "weight", "data.split.column=part", *FAST)
+        assert answer.code == 3
+        assert report.leakage == ["'20.png' stands in test and in train at once"]
+        assert report.coverage is not None
+        assert (report.coverage.named, report.coverage.unknown) == (report.coverage.images, 0)
+
+    def test_split_of_a_run_on_fewer_images(self, inspect, table, tmp_path) -> None:
+        """The split of an old run speaks of a part of the data only, and of images that are gone."""
+        (tmp_path / "run").mkdir()
+        names = [f"{number}.png" for number in range(100, 140)] + [f"{number}.png" for number in range(40)]
+        pd.DataFrame({"sample_id": names, "split": "train"}).to_parquet(tmp_path / "run" / "split.parquet")
+        _, report, _ = inspect(table, "--target", "weight", f"paths.run_dir={tmp_path / 'run'}", *FAST)
+        assert report.leakage == []
+        assert report.coverage is not None
+        assert (report.coverage.images, report.coverage.named, report.coverage.unknown) == (58, 38, 41)
 
     def test_plants_named(self, inspect, table) -> None:
         """With the plant's column there are thirty groups and nothing to say about them."""

@@ -246,11 +246,11 @@ def plant_class_table(folder, seed=0, *, sound=False) -> Planted:
     """Write a table of photographs with a class each; the arguments are those of `plant_table`."""
     rng = np.random.default_rng(seed)
     folder, key = Path(folder), []
-    names = ["Early Blight", "Late Blight", "Stage 1_2", "Stage 12", "healthy"]
+    names = ["Early Blight", "Late Blight", "Stage 1_2", "Stage 12", "healthy", "N", "-N", "late-season blight"]
     rows: list[list[object]] = []
     for number in range(100):
         write_image(folder / "images" / f"{number:03d}.png", seed=2000 + number)
-        rows.append([f"{number:03d}.png", names[number % 5], f"p{number // 4}"])
+        rows.append([f"{number:03d}.png", names[number % len(names)], f"p{number // 4}"])
     free = [int(row) for row in rng.permutation(100)]
     if not sound:
         for label in ("", "NA", "-"):

@@ -7,6 +7,7 @@ import yaml
 from factories.images import write_image
 from phytoscope.cli.inspect_words import translate_words
 from phytoscope.configs import compose_config
+from phytoscope.data.source import find_file
 from phytoscope.errors import ArtifactError, ConfigError
 from phytoscope.schema.inspection_folder import InspectionFolder
 from phytoscope.steps.context import plain_settings
@@ -151,6 +152,34 @@ class TestPlace:
             folder.check_own()
         folder.report.touch()
         folder.check_own()
+
+    def test_foreign_page_is_not_replaced(self, tmp_path) -> None:
+        """A page of that name that somebody else wrote is refused too."""
+        folder = InspectionFolder(tmp_path)
+        folder.page.touch()
+        with pytest.raises(ArtifactError, match=r"holds 'inspect.html', which would be replaced"):
+            folder.check_own()
+
+    def test_one_inspection_at_a_time(self, tmp_path) -> None:
+        """A second one into the same folder is refused; a later one is not."""
+        folder = InspectionFolder(tmp_path / "out")
+        with folder.locked():
+            with pytest.raises(ArtifactError, match="another phytoscope process writes an inspection"), folder.locked():
+                pass
+            folder.report.touch()
+        with folder.locked():
+            assert folder.report.is_file()
+
+    def test_nothing_written_leaves_nothing(self, tmp_path) -> None:
+        """After data that cannot be read there is no empty folder; what lay there before stays."""
+        folder = InspectionFolder(tmp_path / "out")
+        with pytest.raises(ConfigError, match="--split is not given"), folder.locked():
+            find_file(None, "--split")
+        assert not folder.root.exists()
+        (tmp_path / "notes.txt").touch()
+        with InspectionFolder(tmp_path).locked():
+            pass
+        assert [entry.name for entry in tmp_path.iterdir()] == ["notes.txt"]
 
     def test_file_in_the_way(self, tmp_path) -> None:
         """A file is no folder."""

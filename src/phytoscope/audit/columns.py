@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from phytoscope.audit.evidence import find_roles
+from phytoscope.data.readers.times import unify_unix
 from phytoscope.schema.image_facts import (
     BRIGHTNESS,
     CAMERA,
@@ -30,8 +31,6 @@ _FROM_THE_IMAGE = {
 }
 _ISO = re.compile(r"^\d{4}-\d{2}-\d{2}")
 _GERMAN_DATE = re.compile(r"^\d{1,2}\.\d{1,2}\.\d{4}")
-# Seconds since 1970 from 1990 to 2100; the same in milliseconds is a thousand times as much.
-_UNIX_S = (631_152_000.0, 4_102_444_800.0)
 
 
 @dataclass(frozen=True)
@@ -130,8 +129,6 @@ def _to_times(values: pd.Series, *, is_named_time: bool) -> pd.Series | None:
 
 
 def _from_unix(numbers: pd.Series) -> pd.Series | None:
-    low, high = numbers.min(), numbers.max()
-    for per_second in (1.0, 1000.0):
-        if low >= _UNIX_S[0] * per_second and high <= _UNIX_S[1] * per_second:
-            return pd.to_datetime(numbers / per_second, unit="s")
-    return None
+    seconds = pd.Series(unify_unix(numbers.to_numpy(dtype=float)), index=numbers.index)
+    # One number that is no time, and nobody knows what the others are.
+    return pd.to_datetime(seconds, unit="s") if seconds.notna().sum() == numbers.notna().sum() else None

@@ -46,6 +46,7 @@ def _describe(members: list[tuple[Any, ...]], task: Task) -> DuplicateCluster:
         labels=["" if pd.isna(answer) else spell(answer) for answer in answers],
         conflicting=conflicting,
         groups=plants,
+        files=len(set(contents)),
     )
 
 

@@ -1,7 +1,7 @@
 """Findings in the pictures: copies, leaks of a split that was given, outliers in quality."""
 
 from phytoscope.audit.wording import plural, spell_names, spell_share
-from phytoscope.schema.audit import AuditReport, DuplicateCluster, Finding, QualityIssue, Severity
+from phytoscope.schema.audit import AuditReport, DuplicateCluster, Finding, QualityIssue, Severity, SplitCoverage
 
 _MANY_OUTLIERS = 0.1
 _HARMFUL = ("dark", "light", "blurry", "low_information")
@@ -55,6 +55,7 @@ def list_picture_findings(report: AuditReport, examples: int, *, groups_known: b
         *_copy_findings(report.duplicates, examples, groups_known=groups_known),
         *_contradiction_findings(report.duplicates, examples),
         *_leak_findings(report.leakage),
+        *_coverage_findings(report.coverage),
         *[_quality_finding(issue, examples) for issue in report.quality if issue.count > 0],
     ]
 
@@ -62,10 +63,13 @@ def list_picture_findings(report: AuditReport, examples: int, *, groups_known: b
 def _copy_findings(clusters: list[DuplicateCluster], examples: int, *, groups_known: bool) -> list[Finding]:
     found = []
     for kind, (one, several, meaning) in _COPIES.items():
-        chosen = [cluster for cluster in clusters if cluster.kind == kind]
-        spare = sum(len(cluster.sample_ids) - 1 for cluster in chosen)
+        # A cluster of re-compressions may hold the same file twice.
+        exact = [cluster.exact_spares for cluster in clusters]
+        spares = exact if kind == "exact" else [len(c.sample_ids) - n - 1 for c, n in zip(clusters, exact, strict=True)]
+        spare = sum(spares)
         if spare == 0:
             continue
+        chosen = [cluster for cluster, number in zip(clusters, spares, strict=True) if number > 0]
         across = sum(len(cluster.groups) > 1 for cluster in chosen) if groups_known else 0
         where, consequence = _where(len(chosen), across) if groups_known else ("", _ACROSS)
         found.append(
@@ -145,6 +149,31 @@ def _leak_findings(leaks: list[str] | None) -> list[Finding]:
             spell_names(leaks) + ".",
             "Draw it again by group (phytoscope prepare writes split.parquet), and forget scores made with it.",
             len(leaks),
+        )
+    ]
+
+
+def _coverage_findings(coverage: SplitCoverage | None) -> list[Finding]:
+    if coverage is None or (coverage.named == coverage.images and coverage.unknown == 0):
+        return []
+    left_out = coverage.images - coverage.named
+    share = spell_share(coverage.named / max(coverage.images, 1))
+    texts = []
+    if left_out > 0:
+        texts.append(f"{plural(left_out, 'image')} with an answer stand in no split, and were not checked for leaks.")
+    if coverage.unknown > 0:
+        shown = spell_names([repr(name) for name in coverage.unknown_examples], 3)
+        texts.append(f"{plural(coverage.unknown, 'name')} in it belong to no image of these data, for example {shown}.")
+    return [
+        Finding(
+            "split/incomplete",
+            Severity.warning,
+            f"The split that was given names {coverage.named:,} of {plural(coverage.images, 'image')} ({share})"
+            + (f", and {coverage.unknown:,} that are not in the data" if coverage.unknown > 0 else ""),
+            " ".join(texts),
+            "Make sure that it was made for these data as they are now, and name images as in manifest.parquet.",
+            left_out + coverage.unknown,
+            [],
         )
     ]
 

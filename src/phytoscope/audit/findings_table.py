@@ -7,6 +7,7 @@ import pandas as pd
 
 from phytoscope.audit.relations import NameSeries
 from phytoscope.audit.wording import is_short, plural, sentence, spell_names, title_with
+from phytoscope.data.split import ThinStratum
 from phytoscope.schema.audit import AuditReport, Finding, LabelRow, Severity, TargetSummary
 
 _IMBALANCED, _SLIGHTLY_IMBALANCED = 10.0, 3.0
@@ -28,6 +29,7 @@ class Hints:
         groups_known: Whether the user's data say of any image which plant it shows.
         plant_columns: The user's columns that seem to name the plant.
         n_splits: Number of splits each class should stand in.
+        thin: Classes that would be missing from a split that is drawn with these settings.
         examples: Most sample ids in a finding.
     """
 
@@ -39,6 +41,7 @@ class Hints:
     groups_known: bool = True
     plant_columns: list[str] = field(default_factory=list)
     n_splits: int = 4
+    thin: list[ThinStratum] = field(default_factory=list)
     examples: int = 12
 
 
@@ -53,7 +56,7 @@ def list_table_findings(report: AuditReport, hints: Hints) -> list[Finding]:
         *_data_findings(report),
         *_fault_findings(_without_unlabelled(report, hints.rejected), hints.examples, rejected=True),
         *_fault_findings(hints.warnings, hints.examples, rejected=False),
-        *_label_findings(report.labels, hints.n_splits),
+        *_label_findings(report.labels, hints.n_splits, hints.thin),
         *_target_findings(report.target, report.target_name, report.unit),
         *_group_findings(report, hints),
         *_column_findings(report, hints),
@@ -135,7 +138,7 @@ def _slug(reason: str) -> str:
     return "_".join([word for word in words if word not in ("the", "is", "a", "an", "of")][:5]) or "other"
 
 
-def _label_findings(labels: list[LabelRow], n_splits: int) -> list[Finding]:
+def _label_findings(labels: list[LabelRow], n_splits: int, thin: list[ThinStratum]) -> list[Finding]:
     if len(labels) == 1:
         return [
             Finding(
@@ -149,7 +152,11 @@ def _label_findings(labels: list[LabelRow], n_splits: int) -> list[Finding]:
         ]
     found = []
     few = [row for row in reversed(labels) if row.too_few_groups]
+    missing_from = {item.stratum: spell_names(list(item.missing)) for item in thin}
     if few:
+        # Where each would be missing is known once a split was drawn.
+        absent = [f"{row.label!r} from {missing_from[row.label]}" for row in few if row.label in missing_from]
+        drawn = f" In a split drawn with these settings these are missing: {spell_names(absent)}." if absent else ""
         named = [f"{row.label!r} ({plural(row.groups, 'group')})" for row in few]
         found.append(
             Finding(
@@ -160,12 +167,30 @@ def _label_findings(labels: list[LabelRow], n_splits: int) -> list[Finding]:
                 ),
                 f"{spell_names(named)}. "
                 f"Such a class cannot stand in all of the {n_splits} splits, so its numbers are missing or rest on one "
-                "plant.",
+                f"plant.{drawn}",
                 "Add plants or leaves of these classes, or leave the classes out.",
                 len(few),
             )
         )
-    return [*found, *_imbalance_findings(labels)]
+    enough = [item for item in thin if item.stratum not in {row.label for row in few}]
+    return [*found, *_split_findings(enough, len(labels)), *_imbalance_findings(labels)]
+
+
+def _split_findings(thin: list[ThinStratum], n_classes: int) -> list[Finding]:
+    if not thin:
+        return []
+    named = [f"{item.stratum!r} from {spell_names(list(item.missing))}" for item in thin]
+    return [
+        Finding(
+            "labels/missing_from_split",
+            Severity.warning,
+            title_with(f"{len(thin)} of {plural(n_classes, 'class', 'classes')} would be missing from a split", named),
+            f"{spell_names(named)}. They have groups enough, but so few or so large ones, or ones shared with other "
+            "classes or pictures, that a split drawn with these settings cannot spread them.",
+            "Add plants or leaves of these classes, or check data.group_by: it must name the plant.",
+            len(thin),
+        )
+    ]
 
 
 def _imbalance_findings(labels: list[LabelRow]) -> list[Finding]:

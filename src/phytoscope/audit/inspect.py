@@ -25,7 +25,7 @@ from phytoscope.audit.explain import explain_target
 from phytoscope.audit.findings import list_findings
 from phytoscope.audit.findings_table import Hints, kinds_of_faults
 from phytoscope.audit.label_noise import find_suspect_labels
-from phytoscope.audit.leakage import describe_leaks
+from phytoscope.audit.leakage import check_given_split, list_readable, measure_coverage
 from phytoscope.audit.optimism import measure_optimism
 from phytoscope.audit.probes import run_probes
 from phytoscope.audit.quality import find_quality_issues
@@ -39,7 +39,8 @@ from phytoscope.data.copies.duplicates import add_duplicate_ids
 from phytoscope.data.copies.groups import join_groups
 from phytoscope.data.facts.image_facts import ImageFacts
 from phytoscope.data.source import Source
-from phytoscope.data.split import hash_manifest
+from phytoscope.data.split import ThinStratum, find_thin_strata, hash_manifest, split_by_group
+from phytoscope.data.split.official_split import GivenSplit
 from phytoscope.data.validate import Validated
 from phytoscope.errors import PhytoscopeError
 from phytoscope.schema.audit import AuditReport, DuplicateCluster, Explained, QualityIssue, SuspectLabel
@@ -107,7 +108,7 @@ def inspect_data(
     facts: ImageFacts,
     config: RunConfig,
     *,
-    split: pd.DataFrame | None,
+    split: GivenSplit | None,
     progress: Progress,
 ) -> Inspected:
     """Makes every check that the data allow; none of them fails because there is too little of something.
@@ -117,7 +118,7 @@ def inspect_data(
         validated: The same rows, checked.
         facts: What is known of the images of `source.rows`, in the same order.
         config: Settings of `data`, `audit`, `seed` and the name.
-        split: A split to check, columns `sample_id` and `split`; None when there is none.
+        split: A split to check, of all rows that it names; None when there is none.
         progress: Told about every stage.
     """
     log = _Log(progress)
@@ -127,9 +128,10 @@ def inspect_data(
     columns = collect_columns(manifest, facts.table.iloc[in_facts].reset_index(drop=True))
     report, hints = _explore(report, source, validated, manifest, columns, config, log)
     report = _look_at_pictures(report, pictures, facts, config, log)
+    hints = replace(hints, thin=_find_thin(report, manifest, config, log))
     if split is not None:
-        leaks: list[str] = log.attempt("leakage", "Checking the split", lambda: describe_leaks(manifest, split), [])
-        report = replace(report, leakage=None if "leakage" in log.skipped else leaks)
+        report = replace(report, coverage=measure_coverage(manifest, split))
+        report = _check_split(report, source, facts, pictures, split, config, log)
     report = _try_models(report, manifest, facts, config, log)
     report = replace(report, skipped=log.skipped, seconds=log.seconds)
     return Inspected(replace(report, findings=list_findings(report, hints)), manifest, pictures)
@@ -251,6 +253,39 @@ def _look_at_pictures(
         [],
     )
     return replace(report, duplicates=clusters, quality=issues)
+
+
+def _check_split(
+    report: AuditReport,
+    source: Source,
+    facts: ImageFacts,
+    pictures: pd.DataFrame,
+    split: GivenSplit,
+    config: RunConfig,
+    log: _Log,
+) -> AuditReport:
+    near = config.data.split.near_duplicates
+    leaks: list[str] = log.attempt(
+        "leakage",
+        "Checking the split",
+        lambda: check_given_split(
+            list_readable(source, facts, pictures, near=near, progress=log.progress), split.table
+        ),
+        [],
+    )
+    return replace(report, leakage=None if "leakage" in log.skipped else leaks)
+
+
+def _find_thin(report: AuditReport, manifest: pd.DataFrame, config: RunConfig, log: _Log) -> list[ThinStratum]:
+    """Classes that would be missing from a split as `prepare` draws it with these settings."""
+    if report.task is not Task.classification or manifest[LABEL].nunique() < 2:
+        return []
+
+    def draw() -> list[ThinStratum]:
+        split = split_by_group(manifest, report.task, config.data.split, config.seed)
+        return find_thin_strata(manifest, split, report.task)
+
+    return log.attempt("drawn split", "Drawing a split", draw, [])
 
 
 _MODELS = ("label noise", "shortcut probes", "optimism gap", "explained target")

@@ -59,16 +59,23 @@ def diff(
 def _show(found: "ManifestDiff") -> None:
     if found.is_equal:
         out.print("Nothing changed.")
+    for verb, names in (("added", found.added_columns), ("removed", found.removed_columns)):
+        if names:
+            out.print(escape(f"\ncolumns {verb}: {', '.join(names)}"))
     for change, count in found.counts.items():
-        out.print(f"\n[bold]{change}[/]: {count}")
+        in_columns = ", ".join(f"{name}: {images}" for name, images in found.changed_columns.items())
+        note = f" ({escape(in_columns)})" if change == "changed_columns" else ""
+        out.print(f"\n[bold]{change}[/]: {count}{note}")
         rows = found.changes[found.changes["change"] == change].head(_EXAMPLES)
         for row in rows.to_dict("records"):
             detail = (
                 "" if change in ("added", "removed") else f": {_shorten(row['before'])} -> {_shorten(row['after'])}"
             )
-            out.print(escape(f"  {row['sample_id']}{detail}"))
-        if count > _EXAMPLES:
-            out.print(f"  ... and {count - _EXAMPLES} more")
+            column = f" {row['column']}" if row["column"] else ""
+            out.print(escape(f"  {row['sample_id']}{column}{detail}"))
+        total = int((found.changes["change"] == change).sum())
+        if total > _EXAMPLES:
+            out.print(f"  ... and {total - _EXAMPLES} more")
 
 
 def _shorten(value: str) -> str:
@@ -98,6 +105,9 @@ def _write(found: "ManifestDiff", target: Path) -> None:
         "before": {"hash": found.hash_before, "images": found.rows_before},
         "after": {"hash": found.hash_after, "images": found.rows_after},
         "counts": found.counts,
+        "changed_columns": found.changed_columns,
+        "added_columns": list(found.added_columns),
+        "removed_columns": list(found.removed_columns),
         "changes": found.changes.to_dict("records"),
     }
     write_json(target, content)

@@ -118,8 +118,7 @@ def _print_report(report: "AuditReport") -> None:
     out.print(f"\n[bold]{escape(report.name)}[/]  [dim]data {report.data_hash[:12]}[/]")
     out.print(escape(_describe_counts(report)))
     out.print(f"[bold]{escape(word_judgement(report)[0])}.[/] {escape(word_verdict(report))}")
-    line = _describe_probes(report)
-    if line:
+    for line in filter(None, (_describe_probes(report), _describe_split(report))):
         out.print(escape(line))
     if not report.findings:
         out.print("\n[green]Nothing was found that speaks against these data.[/]")
@@ -175,6 +174,15 @@ def _describe_probes(report: "AuditReport") -> str:
             f"\non a random split {gap.random_score:.3f}, by group {gap.group_score:.3f} ({_name_metric(gap.metric)})"
         )
     return line
+
+
+def _describe_split(report: "AuditReport") -> str:
+    coverage = report.coverage
+    if coverage is None:
+        return ""
+    unknown = f" and {coverage.unknown:,} that are not in the data" if coverage.unknown > 0 else ""
+    leaks = "" if report.leakage is None else f"; leaks found: {len(report.leakage):,}"
+    return f"the given split names {coverage.named:,} of {_count(coverage.images, 'image')}{unknown}{leaks}"
 
 
 def _name_metric(metric: str) -> str:

@@ -43,6 +43,7 @@ class Source:
         faults: What was already found unusable.
         warnings: Cells of other columns that could not be read; their rows are kept, the cells are missing.
         unit: Unit of the target that its column's name gives, for example `g` of `fresh weight (g)`; else empty.
+        image_folder: Folder to which the names in the table are relative; empty for a folder of images.
     """
 
     rows: pd.DataFrame
@@ -52,6 +53,7 @@ class Source:
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
     unit: str = ""
+    image_folder: str = ""
 
 
 def faults_to_table(faults: list[Fault]) -> pd.DataFrame:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from phytoscope.data.split import hash_manifest
 from phytoscope.errors import DataNotFoundError, DataValidationError
 from phytoscope.schema.run_folder import RunFolder
-from phytoscope.schema.table import GROUP_ID, LABEL, SAMPLE_ID, SHA256, SPLIT, TARGET
+from phytoscope.schema.table import GROUP_ID, LABEL, META_PREFIX, SAMPLE_ID, SHA256, SPLIT, TARGET
 
-CHANGE, BEFORE, AFTER, SAMPLE_ID_BEFORE = "change", "before", "after", "sample_id_before"
-DIFF_COLUMNS = (CHANGE, SAMPLE_ID, SAMPLE_ID_BEFORE, BEFORE, AFTER)
+CHANGE, COLUMN, BEFORE, AFTER, SAMPLE_ID_BEFORE = "change", "column", "before", "after", "sample_id_before"
+DIFF_COLUMNS = (CHANGE, SAMPLE_ID, SAMPLE_ID_BEFORE, COLUMN, BEFORE, AFTER)
 _NEEDED = (SAMPLE_ID, SHA256, LABEL, TARGET, GROUP_ID)
 _ROW_BEFORE, _ROW_AFTER = "row_before", "row_after"
 
@@ -24,7 +24,8 @@ class Change(StrEnum):
 
     `added`, `removed`: the picture is in one version only; `changed_content`: same name, other picture; `renamed`: same
     picture, other name; `relabelled`: other class; `target_changed`: other number; `regrouped`: it must stay together
-    with other images than before; `group_renamed`: with the same images, under another name; `moved`: other split.
+    with other images than before; `group_renamed`: with the same images, under another name; `changed_columns`: other
+    value in a column of the user's own; `moved`: other split.
     """
 
     added = "added"
@@ -35,6 +36,7 @@ class Change(StrEnum):
     target_changed = "target_changed"
     regrouped = "regrouped"
     group_renamed = "group_renamed"
+    changed_columns = "changed_columns"
     moved = "moved"
 
 
@@ -44,12 +46,15 @@ class ManifestDiff:
 
     Attributes:
         changes: One row a change, columns `change`, `sample_id` (the new name; the old one of a removed image),
-            `sample_id_before`, `before` and `after` (as text, empty when there is none); an image can have several.
+            `sample_id_before`, `column` (the user's own one that changed, else empty), `before` and `after` (as text,
+            empty when there is none); an image can have several.
         hash_before: Version of the first manifest.
         hash_after: Version of the second.
         rows_before: Images of the first.
         rows_after: Images of the second.
         has_splits: Whether both have a split, so that moves were looked for.
+        added_columns: The user's own columns that only the second has.
+        removed_columns: Those that only the first has.
     """
 
     changes: pd.DataFrame
@@ -58,17 +63,25 @@ class ManifestDiff:
     rows_before: int
     rows_after: int
     has_splits: bool
+    added_columns: tuple[str, ...] = ()
+    removed_columns: tuple[str, ...] = ()
 
     @property
     def is_equal(self) -> bool:
         """Whether nothing changed."""
-        return self.changes.empty
+        return self.changes.empty and not self.added_columns and not self.removed_columns
 
     @property
     def counts(self) -> dict[str, int]:
         """Number of images of every kind of change that occurs, in the order of `Change`."""
-        found = self.changes[CHANGE].value_counts()
+        found = self.changes.drop_duplicates([CHANGE, SAMPLE_ID])[CHANGE].value_counts()
         return {change.value: int(found[change.value]) for change in Change if change.value in found.index}
+
+    @property
+    def changed_columns(self) -> dict[str, int]:
+        """Number of images of which a column of the user's own changed, for each such column, by name."""
+        found = self.changes.loc[self.changes[CHANGE] == Change.changed_columns.value, COLUMN].value_counts()
+        return {str(name): int(found[name]) for name in sorted(found.index)}
 
 
 def read_version(path: Path) -> pd.DataFrame:
@@ -118,7 +131,7 @@ def compare_manifests(before: pd.DataFrame, after: pd.DataFrame) -> ManifestDiff
     """Finds what changed between two manifests.
 
     Images are paired by name first; those left over by content (renamed). Of a pair label, target and group are
-    compared, and the split where both manifests have a column `split`.
+    compared, the user's own columns that both have, and the split where both manifests have a column `split`.
 
     Args:
         before: Manifest with unique `sample_id`; `split` is optional.
@@ -141,11 +154,25 @@ def compare_manifests(before: pd.DataFrame, after: pd.DataFrame) -> ManifestDiff
     only_named = _differ(left[GROUP_ID], right[GROUP_ID]) & ~regrouped
     pieces.append(_list_pairs(Change.regrouped, left, right, GROUP_ID, regrouped))
     pieces.append(_list_pairs(Change.group_renamed, left, right, GROUP_ID, only_named))
+    own, added, removed = _pair_columns(old, new)
+    for name in own:
+        table = _list_pairs(Change.changed_columns, left, right, name, _differ(left[name], right[name]))
+        pieces.append(table.assign(**{COLUMN: name.removeprefix(META_PREFIX)}))
     has_splits = SPLIT in old.columns and SPLIT in new.columns
     if has_splits:
         pieces.append(_list_pairs(Change.moved, left, right, SPLIT, _differ(left[SPLIT], right[SPLIT])))
     changes = pd.concat(pieces, ignore_index=True)[list(DIFF_COLUMNS)]
-    return ManifestDiff(changes, hash_manifest(old), hash_manifest(new), len(old), len(new), has_splits)
+    hashes = hash_manifest(old), hash_manifest(new)
+    return ManifestDiff(changes, *hashes, len(old), len(new), has_splits, added, removed)
+
+
+def _pair_columns(old: pd.DataFrame, new: pd.DataFrame) -> tuple[list[str], tuple[str, ...], tuple[str, ...]]:
+    """The user's own columns that both have, and without their prefix those that only one has, sorted."""
+    one, other = ({str(name) for name in table if str(name).startswith(META_PREFIX)} for table in (old, new))
+    added, removed = (
+        tuple(sorted(name.removeprefix(META_PREFIX) for name in names)) for names in (other - one, one - other)
+    )
+    return sorted(one & other), added, removed
 
 
 def _pair_by_name(old: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64], NDArray[np.int64]]:
@@ -194,6 +221,7 @@ def _list_single(change: Change, rows: pd.DataFrame) -> pd.DataFrame:
         CHANGE: np.full(len(rows), change.value, dtype=object),
         SAMPLE_ID: names,
         SAMPLE_ID_BEFORE: empty if is_added else names,
+        COLUMN: empty,
         BEFORE: empty if is_added else _as_text(rows[SHA256]),
         AFTER: _as_text(rows[SHA256]) if is_added else empty,
     }
@@ -208,6 +236,7 @@ def _list_pairs(
         CHANGE: np.full(len(old), change.value, dtype=object),
         SAMPLE_ID: new[SAMPLE_ID].astype(str).to_numpy(),
         SAMPLE_ID_BEFORE: old[SAMPLE_ID].astype(str).to_numpy(),
+        COLUMN: np.full(len(old), "", dtype=object),
         BEFORE: _as_text(old[column]),
         AFTER: _as_text(new[column]),
     }

@@ -8,7 +8,7 @@ from typing import Any
 from phytoscope.errors import ArtifactError
 from phytoscope.schema.table import Task
 
-AUDIT_FORMAT = 1
+AUDIT_FORMAT = 2
 
 
 class Severity(StrEnum):
@@ -153,6 +153,7 @@ class DuplicateCluster:
         labels: Their labels or targets as texts, in the same order.
         conflicting: Whether their labels contradict each other.
         groups: Declared groups they belong to.
+        files: Different files (by their bytes) among the members; None stands for 1 of exact and all of near copies.
     """
 
     kind: str
@@ -160,6 +161,13 @@ class DuplicateCluster:
     labels: list[str]
     conflicting: bool
     groups: list[str]
+    files: int | None = None
+
+    @property
+    def exact_spares(self) -> int:
+        """Members that have the same bytes as another one, which is not counted."""
+        known = 1 if self.kind == "exact" else len(self.sample_ids)
+        return len(self.sample_ids) - (known if self.files is None else self.files)
 
 
 @dataclass(frozen=True)
@@ -259,6 +267,23 @@ class Explained:
 
 
 @dataclass(frozen=True)
+class SplitCoverage:
+    """How much of the data a split that was given speaks of.
+
+    Attributes:
+        images: Images with an answer.
+        named: Those of them that it names.
+        unknown: Names in it that no image of the data bears.
+        unknown_examples: The first of these names.
+    """
+
+    images: int
+    named: int
+    unknown: int
+    unknown_examples: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class AuditReport:
     """What is known about one data set before anything is trained on it.
 
@@ -279,6 +304,7 @@ class AuditReport:
         quality: Outliers in image quality.
         duplicates: Clusters of copies.
         leakage: What stands on both sides of the split that was given, one sentence each; None when none was given.
+        coverage: How much of the data that split speaks of; None when none was given.
         suspects: Labels that are worth a look, the least credible first.
         probes: Shortcut probes.
         optimism: Random split against group split; None when there are too few groups.
@@ -304,6 +330,7 @@ class AuditReport:
     quality: list[QualityIssue] = field(default_factory=list)
     duplicates: list[DuplicateCluster] = field(default_factory=list)
     leakage: list[str] | None = None
+    coverage: SplitCoverage | None = None
     suspects: list[SuspectLabel] = field(default_factory=list)
     probes: list[Probe] = field(default_factory=list)
     optimism: OptimismGap | None = None
@@ -364,6 +391,7 @@ _BUILDERS: dict[str, Any] = {
     "missing": _list_of(Missing),
     "quality": _list_of(QualityIssue),
     "duplicates": _list_of(DuplicateCluster),
+    "coverage": _maybe(SplitCoverage),
     "suspects": _list_of(SuspectLabel),
     "probes": _graded(Probe),
     "optimism": _maybe(OptimismGap),

@@ -151,7 +151,7 @@ class DataConfig:
         resize: How images become squares.
         augment: Preset of random changes in training.
         split: Shares of the splits.
-        workers: Processes that read images; None takes one per core.
+        workers: How many images are read at once; None takes one per core.
     """
 
     kind: DataKind = MISSING

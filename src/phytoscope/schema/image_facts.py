@@ -6,7 +6,12 @@ from phytoscope.schema.table import GREEN_PX, HEIGHT_PX, PATH, SHA256, WIDTH_PX
 
 SIZE_BYTES: Final = "size_bytes"
 MODIFIED_NS: Final = "modified_ns"
-"""Time of the file's last change, nanoseconds since 1970; with path and size it tells whether a file is still known."""
+"""Time of the last change of the file's content, nanoseconds since 1970; a copy may carry over that of its original."""
+CHANGED_NS: Final = "changed_ns"
+"""Time when the system last changed anything of the file (Windows: made it), nanoseconds since 1970; nobody can set it.
+
+With path, size and `modified_ns` it tells whether a file is still known.
+"""
 REASON: Final = "reason"
 """Why the image cannot be read; empty when it can, and then all other columns are filled."""
 FORMAT: Final = "format"
@@ -63,7 +68,7 @@ EXIF_ORIENTATION: Final = "exif_orientation"
 CAMERA: Final = "camera"
 """Make and model by its own record; empty when it does not say."""
 
-KEY_COLUMNS: Final = (PATH, SIZE_BYTES, MODIFIED_NS)
+KEY_COLUMNS: Final = (PATH, SIZE_BYTES, MODIFIED_NS, CHANGED_NS)
 IDENTITY_COLUMNS: Final = (SHA256, REASON, FORMAT, CHANNELS, WIDTH_PX, HEIGHT_PX)
 QUALITY_COLUMNS: Final = (
     BRIGHTNESS,

@@ -1,9 +1,14 @@
 """The folder of one inspection: what lies where."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from phytoscope.errors import ArtifactError
+import filelock
+
+from phytoscope.errors import ArtifactError, storage_error
+from phytoscope.schema.artifact import clear_leftovers
 
 
 @dataclass(frozen=True)
@@ -70,11 +75,48 @@ class InspectionFolder:
         if self.root.exists() and not self.root.is_dir():
             message = f"{str(self.root)!r} is a file: choose another --output."
             raise ArtifactError(message)
-        names = (self.rejected, self.warnings, self.duplicates, self.suspects, self.manifest, self.unlabelled)
-        foreign = [path.name for path in (*names, self.config) if path.exists()]
+        lists = (self.rejected, self.warnings, self.duplicates, self.suspects, self.manifest, self.unlabelled)
+        foreign = [path.name for path in (self.page, *lists, self.config) if path.exists()]
         if foreign and not self.report.is_file():
             message = (
                 f"{str(self.root)!r} is not the folder of an inspection, but holds {', '.join(map(repr, foreign))}, "
                 "which would be replaced: choose another --output."
             )
             raise ArtifactError(message)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other inspections out of the folder, and clears away what a killed one left half written.
+
+        Where nothing was written in the end, a folder that was made for it is removed again.
+
+        Raises:
+            ArtifactError: Another process inspects into this folder, or it holds files that are not an inspection's.
+            StorageError: The place cannot be written.
+        """
+        self.check_own()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self._lock, timeout=0)
+            lock.acquire()
+        except filelock.Timeout as error:
+            message = (
+                f"another phytoscope process writes an inspection to {str(self.root)!r}: wait for it, or choose "
+                "another --output."
+            )
+            raise ArtifactError(message) from error
+        except OSError as error:
+            raise storage_error(self.root, error) from error
+        try:
+            clear_leftovers(self.root)
+            yield
+        finally:
+            if not self.report.is_file():
+                self._lock.unlink(missing_ok=True)
+            lock.release()
+            if self.root.is_dir() and not any(self.root.iterdir()):
+                self.root.rmdir()
+
+    @property
+    def _lock(self) -> Path:
+        return self.root / ".lock"

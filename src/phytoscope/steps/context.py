@@ -19,6 +19,8 @@ from phytoscope.schema.report import EvaluationReport
 from phytoscope.schema.run_folder import RunFolder
 
 Begin = Callable[[], None]
+_WHICH_DATA = ("kind", "root", "table", "images", "target", "label")
+"""Settings that say which data a run or an inspection is about."""
 
 
 def _ignore(message: str) -> None:
@@ -78,6 +80,25 @@ def read_settings(path: Path) -> Any:
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         # A folder whose settings cannot be read is not the run that is looked for.
         return None
+
+
+def describe_other_data(settings: Path, config: RunConfig) -> str | None:
+    """Says in which settings a `config.yaml` is about other data, for an error.
+
+    Args:
+        settings: The saved settings.
+        config: The settings now.
+
+    Returns:
+        For example `data.root '/a' instead of '/b'`; empty when the data are the same; None when the saved settings
+        cannot be read.
+    """
+    saved = read_settings(settings)
+    if not isinstance(saved, dict) or not isinstance(saved.get("data"), dict):
+        return None
+    then, now = saved["data"], plain_settings(config)["data"]
+    other = [key for key in _WHICH_DATA if then.get(key) != now[key]]
+    return ", ".join(f"data.{key} {then.get(key)!r} instead of {now[key]!r}" for key in other)
 
 
 def take_step(context: RunContext, step: str, inputs: str, work: Callable[[Begin], list[Path]]) -> None:

@@ -10,22 +10,21 @@ import yaml
 
 from phytoscope.audit.inspect import Inspected, inspect_data
 from phytoscope.data.source import find_file
-from phytoscope.data.split.official_split import read_official_column, read_split
+from phytoscope.data.split.official_split import GivenSplit, read_given_column, read_split
 from phytoscope.data.validate import Validated
-from phytoscope.errors import ConfigError
-from phytoscope.schema.artifact import clear_leftovers, resolve_path, write_atomic, write_json
+from phytoscope.errors import ArtifactError, ConfigError
+from phytoscope.schema.artifact import resolve_path, write_atomic, write_json
 from phytoscope.schema.audit import AuditReport
 from phytoscope.schema.config import DataKind, RunConfig
 from phytoscope.schema.inspection_folder import InspectionFolder
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import SAMPLE_ID, SPLIT
-from phytoscope.steps.context import RunContext, plain_settings, read_settings
-from phytoscope.steps.look import find_cache_folder, look_at_data
+from phytoscope.steps.context import RunContext, describe_other_data, plain_settings
+from phytoscope.steps.look import LookedAt, find_cache_folder, look_at_data
 from phytoscope.visualize.audit_page import build_audit_page
 
 _USUAL_NAMES = ("labels", "metadata", "annotations", "table", "data", "index")
-_WHICH_DATA = ("kind", "root", "table", "images", "target", "label")
 
 
 def run_inspect(
@@ -49,23 +48,26 @@ def run_inspect(
         say: Told sentences for the user.
 
     Raises:
-        PhytoscopeError: The data cannot be read, or the place cannot be written.
+        PhytoscopeError: The data cannot be read, or the place cannot be written, is in use or holds an inspection of
+            other data.
     """
     config = _named(config)
     context = RunContext(config, RunFolder(Path()), progress, say)
     folder = choose_inspection_folder(config, output)
     _check_outside_data(config, [folder.root, find_cache_folder(context)])
     folder.check_own()
+    _check_same_data(folder, config)
     # A wrong name is told before all images are looked at.
     split_path = None if split_file is None else find_file(str(split_file), "--split")
-    started = time.monotonic()
-    looked = look_at_data(context)
-    seconds = time.monotonic() - started
-    split = _read_split(config, split_path, looked.validated.manifest)
-    inspected = inspect_data(looked.source, looked.validated, looked.facts, config, split=split, progress=progress)
-    timed = {"images and rows": round(seconds, 3), **inspected.report.seconds}
-    inspected = dataclasses.replace(inspected, report=dataclasses.replace(inspected.report, seconds=timed))
-    _write(folder, inspected, looked.validated, config, progress)
+    with folder.locked():
+        started = time.monotonic()
+        looked = look_at_data(context)
+        seconds = time.monotonic() - started
+        split = _read_split(config, split_path, looked)
+        inspected = inspect_data(looked.source, looked.validated, looked.facts, config, split=split, progress=progress)
+        timed = {"images and rows": round(seconds, 3), **inspected.report.seconds}
+        inspected = dataclasses.replace(inspected, report=dataclasses.replace(inspected.report, seconds=timed))
+        _write(folder, inspected, looked.validated, config, progress)
     return inspected.report, folder
 
 
@@ -96,11 +98,16 @@ def choose_inspection_folder(config: RunConfig, output: Path | None) -> Inspecti
 
 
 def _is_of_these_data(folder: InspectionFolder, config: RunConfig) -> bool:
-    saved = read_settings(folder.config)
-    if not isinstance(saved, dict) or not isinstance(saved.get("data"), dict):
-        return not any(folder.root.iterdir())
-    now = plain_settings(config)["data"]
-    return all(saved["data"].get(key) == now[key] for key in _WHICH_DATA)
+    other = describe_other_data(folder.config, config)
+    # A lock alone is no inspection.
+    return other == "" if other is not None else all(entry.name.startswith(".") for entry in folder.root.iterdir())
+
+
+def _check_same_data(folder: InspectionFolder, config: RunConfig) -> None:
+    other = describe_other_data(folder.config, config) if folder.report.is_file() else None
+    if other:
+        message = f"{str(folder.root)!r} holds an inspection of other data ({other}): choose another --output."
+        raise ArtifactError(message)
 
 
 def _named(config: RunConfig) -> RunConfig:
@@ -130,26 +137,30 @@ def _check_outside_data(config: RunConfig, places: list[Path]) -> None:
         raise ConfigError(message)
 
 
-def _read_split(config: RunConfig, split_file: Path | None, manifest: pd.DataFrame) -> pd.DataFrame | None:
-    if manifest.empty:
+def _read_split(config: RunConfig, split_file: Path | None, looked: LookedAt) -> GivenSplit | None:
+    # Rows that were left out count too: what is wrong with them does not keep them out of a split made elsewhere.
+    rows = looked.source.rows
+    if rows.empty:
         return None
     if split_file is not None:
-        return read_split(split_file, manifest)
+        return read_split(split_file, rows)
     if config.data.split.column is not None:
-        official = read_official_column(manifest, config.data.split.column)
-        return pd.DataFrame({SAMPLE_ID: manifest[SAMPLE_ID], SPLIT: official})
+        return read_given_column(looked.validated.manifest, rows, config.data.split.column)
     if config.paths.run_dir is not None:
         of_run = RunFolder(resolve_path(config.paths.run_dir, "paths.run_dir")).split
-        return pd.read_parquet(of_run) if of_run.is_file() else None
+        return _match_split(pd.read_parquet(of_run), rows) if of_run.is_file() else None
     return None
+
+
+def _match_split(split: pd.DataFrame, rows: pd.DataFrame) -> GivenSplit:
+    known = split[SAMPLE_ID].isin(rows[SAMPLE_ID])
+    return GivenSplit(split.loc[known, [SAMPLE_ID, SPLIT]], [str(name) for name in split.loc[~known, SAMPLE_ID]])
 
 
 def _write(
     folder: InspectionFolder, inspected: Inspected, validated: Validated, config: RunConfig, progress: Progress
 ) -> None:
     report = inspected.report
-    folder.root.mkdir(parents=True, exist_ok=True)
-    clear_leftovers(folder.root)
     tables = {
         folder.rejected: validated.rejected,
         folder.warnings: validated.warnings,

@@ -7,20 +7,21 @@ from pathlib import Path
 import pandas as pd
 
 from phytoscope import __version__
+from phytoscope.data.copies.disagreements import find_disagreements
 from phytoscope.data.copies.duplicates import add_duplicate_ids
 from phytoscope.data.copies.groups import summarise_joins
+from phytoscope.data.facts.look import stat_file
 from phytoscope.data.read import read_source
-from phytoscope.data.source import Source
+from phytoscope.data.readers.group_names import NAMELESS
+from phytoscope.data.source import Source, sort_faults
 from phytoscope.data.split import find_thin_strata, hash_manifest, split_by_group
+from phytoscope.data.split.official_split import read_official_column
 from phytoscope.data.validate import Validated, check_learnable, check_strict, summarise_rejected
 from phytoscope.errors import ArtifactError
 from phytoscope.schema.artifact import hash_content, write_atomic
-from phytoscope.schema.table import GROUP_ID, PATH, SAMPLE_ID, SPLIT, Split
-from phytoscope.steps.context import Begin, RunContext, plain_settings, read_settings, take_step
+from phytoscope.schema.table import FOLD, GROUP_ID, PATH, SAMPLE_ID, SPLIT, Split
+from phytoscope.steps.context import Begin, RunContext, describe_other_data, plain_settings, take_step
 from phytoscope.steps.look import look_at_data
-
-_WHICH_DATA = ("kind", "root", "table", "images", "target", "label")
-"""Settings that say which data a run is about."""
 
 
 def run_prepare(context: RunContext) -> None:
@@ -41,26 +42,16 @@ def run_prepare(context: RunContext) -> None:
 
 def _check_same_data(context: RunContext) -> None:
     # A run on other data would replace report and package of this one, perhaps only because of a wrong folder name.
-    saved = read_settings(context.run.config) if context.run.record("prepare").exists() else None
-    if not isinstance(saved, dict) or not isinstance(saved.get("data"), dict):
+    if not context.run.record("prepare").exists():
         return
-    now = plain_settings(context.config)["data"]
-    other = [key for key in _WHICH_DATA if saved["data"].get(key) != now[key]]
+    other = describe_other_data(context.run.config, context.config)
     if other:
-        described = ", ".join(f"data.{key} {saved['data'].get(key)!r} instead of {now[key]!r}" for key in other)
-        message = f"{str(context.run.root)!r} holds a run on other data ({described}): choose another paths.run_dir."
+        message = f"{str(context.run.root)!r} holds a run on other data ({other}): choose another paths.run_dir."
         raise ArtifactError(message)
 
 
 def _fingerprint(source: Source) -> str:
-    def stamp(path: str) -> list[int]:
-        try:
-            status = Path(path).stat()
-        except (OSError, ValueError):
-            return []
-        return [status.st_size, status.st_mtime_ns]
-
-    stamps = [stamp(path) for path in source.rows[PATH]]
+    stamps = [stat_file(path) for path in source.rows[PATH]]
     digests = {str(name): _hash_column(source.rows[name]) for name in source.rows.columns}
     faults = [dataclasses.asdict(fault) for fault in (*source.faults, *source.warnings)]
     return hash_content([stamps, digests, faults, source.target_name, source.unit])
@@ -79,6 +70,7 @@ def _write(context: RunContext, source: Source, begin: Begin) -> list[Path]:
     looked = look_at_data(context, source)
     validated = looked.validated
     _write_faults(context, validated)
+    _say_nameless(context, source)
     if config.data.strict:
         check_strict(validated, run.rejected)
     check_learnable(validated, source)
@@ -87,6 +79,7 @@ def _write(context: RunContext, source: Source, begin: Begin) -> list[Path]:
     )
     # The column's own unit counts where the settings give none.
     manifest.attrs["unit"] = config.data.unit or source.unit
+    _warn_of_disagreements(context, validated, find_disagreements(manifest, source.task, source.target_name))
     split = split_by_group(manifest, source.task, config.data.split, config.seed)
     for path, table in ((run.manifest, manifest), (run.unlabelled, validated.unlabelled), (run.split, split)):
         with write_atomic(path) as temporary:
@@ -109,6 +102,42 @@ def _write_faults(context: RunContext, validated: Validated) -> None:
         context.say(f"unlabelled: {len(validated.unlabelled)} good images are kept apart in {run.unlabelled}")
 
 
+def _say_nameless(context: RunContext, source: Source) -> None:
+    # Photographs of one plant may stand in two splits then, which no later step can see.
+    for fault in source.warnings:
+        if fault.reason.startswith(NAMELESS):
+            context.say(f"{fault.reason.partition(': ')[2]}: {fault.remedy}")
+
+
+def _warn_of_disagreements(context: RunContext, validated: Validated, found: pd.DataFrame) -> None:
+    if found.empty:
+        return
+    path = context.run.warnings
+    table = pd.concat([validated.warnings, found], ignore_index=True) if len(validated.warnings) else found
+    with write_atomic(path) as temporary:
+        sort_faults(table).to_csv(temporary, index=False)
+    context.say(f"warnings: {summarise_rejected(found)}; both are kept (listed in {path})")
+
+
+def _describe_split(context: RunContext, manifest: pd.DataFrame, split: pd.DataFrame) -> list[str]:
+    """What the split has otherwise than the user asked for or gave."""
+    asked, sentences = context.config.data.split, []
+    if asked.column is not None:
+        official = read_official_column(manifest, asked.column).to_numpy()
+        drawn = split.set_index(SAMPLE_ID)[SPLIT].loc[manifest[SAMPLE_ID]].to_numpy()
+        for name, count in pd.Series(drawn[drawn != official]).value_counts().items():
+            sentences.append(
+                f"the official split has no {name}: {count} images were taken out of its train part by group; "
+                f"data.split.{name}=0 keeps them there."
+            )
+    folds = int(split[FOLD].max()) + 1
+    if folds < asked.folds:
+        sentences.append(
+            f"data.split.folds={asked.folds}, but only {folds} groups stand outside test: {folds} folds were drawn."
+        )
+    return sentences
+
+
 def _say_what_it_is(context: RunContext, manifest: pd.DataFrame, split: pd.DataFrame) -> None:
     groups = split.groupby(SPLIT)[GROUP_ID].nunique()
     shares = ", ".join(
@@ -117,6 +146,7 @@ def _say_what_it_is(context: RunContext, manifest: pd.DataFrame, split: pd.DataF
     context.say(f"data {hash_manifest(manifest)[:12]}: {len(manifest)} images, split by group: {shares}")
     joined = split.set_index(SAMPLE_ID)[GROUP_ID].loc[manifest[SAMPLE_ID]]
     sentences = [summarise_joins(manifest, joined).to_text()]
+    sentences += _describe_split(context, manifest, split)
     sentences += [thin.text for thin in find_thin_strata(manifest, split, context.config.data.task)]
     for sentence in filter(None, sentences):
         context.say(sentence)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
+from PIL import __version__ as pillow_version
 
 from phytoscope.errors import ImageReadError
 
@@ -176,6 +177,12 @@ def _to_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
         rgba = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", rgba.size, _WHITE), rgba)
     return np.array(upright.convert("RGB"))
+
+
+def read_decoder_versions() -> dict[str, str | None]:
+    """Versions of what decides the pixels of a lossy file: another decoder gives other pixels."""
+    codecs = {name: features.version(name) for name in ("libjpeg_turbo", "jpg", "webp", "libtiff")}
+    return {"pillow": pillow_version, **codecs}
 
 
 def read_bytes(path: Path) -> bytes:

@@ -155,16 +155,21 @@ def _describe_quality(report: AuditReport) -> dict[str, Any]:
 
 def _describe_duplicates(report: AuditReport, words: Mapping[str, str]) -> dict[str, Any]:
     parts = []
+    n_within = sum(cluster.exact_spares for cluster in report.duplicates if cluster.kind != "exact")
     for kind, meaning in (("exact", "with the same bytes"), ("near", "that show the same picture in another file")):
         found = [cluster for cluster in report.duplicates if cluster.kind == kind]
         n_images = sum(len(cluster.sample_ids) for cluster in found)
         is_off = kind == "near" and "near duplicates" in report.skipped
+        if kind == "exact" and not found and n_within > 0:
+            continue
         parts.append(
             f"{format_count(len(found), f'cluster of {kind} duplicates', f'clusters of {kind} duplicates')}: "
             f"{format_count(n_images, 'image')} {meaning}."
             if found
             else ("Near duplicates were not looked for." if is_off else f"No {kind} duplicates.")
         )
+    if n_within > 0:
+        parts.append(f"Among these, {format_count(n_within, 'file has', 'files have')} the same bytes as another.")
     # Contradictions come first: they are wrong whatever the split.
     ordered = sorted(
         report.duplicates, key=lambda item: (not item.conflicting, item.kind != "exact", -len(item.sample_ids))

@@ -9,6 +9,7 @@ from phytoscope.audit.copies import describe_clusters
 from phytoscope.audit.findings import list_findings
 from phytoscope.audit.findings_table import Hints
 from phytoscope.audit.relations import NameSeries
+from phytoscope.data.split import ThinStratum
 from phytoscope.schema.audit import (
     AuditReport,
     DuplicateCluster,
@@ -19,6 +20,7 @@ from phytoscope.schema.audit import (
     Probe,
     QualityIssue,
     Severity,
+    SplitCoverage,
     SuspectLabel,
     TargetSummary,
 )
@@ -225,6 +227,39 @@ def test_where_copies_lie(groups, known, severity, words) -> None:
     assert found.title == f"1 picture looks the same as another: {words}"
 
 
+@pytest.mark.parametrize(
+    ("coverage", "title"),
+    [
+        (SplitCoverage(200, 200, 0), None),
+        (SplitCoverage(200, 150, 0), "names 150 of 200 images (75.0 %)"),
+        (SplitCoverage(200, 200, 1, ["z"]), "names 200 of 200 images (100.0 %), and 1 that are not in the data"),
+        (SplitCoverage(0, 0, 0), None),
+    ],
+)
+def test_split_of_a_part_of_the_data(coverage, title) -> None:
+    """A split that says nothing of some images, or speaks of others, is told with its numbers."""
+    found = findings_of(coverage=coverage, leakage=[])
+    if title is None:
+        assert found == {}
+    else:
+        assert found["split/incomplete"].severity == "warning"
+        assert found["split/incomplete"].title == f"The split that was given {title}"
+
+
+def test_where_a_class_would_be_missing() -> None:
+    """The finding of small classes says from which split; classes with groups enough have a finding of their own."""
+    labels = [LabelRow("rust", 110, 50), LabelRow("mild", 60, 6), LabelRow("scab", 40, 2, too_few_groups=True)]
+    thin = [
+        ThinStratum("mild", 60, 6, ("test",), "mild is missing"),
+        ThinStratum("scab", 40, 2, ("val", "test"), "scab is missing"),
+    ]
+    found = findings_of(Hints(NOTHING, NOTHING, thin=thin), labels=labels)
+    assert "'scab' from val, test" in found["labels/too_few_groups"].detail
+    assert found["labels/missing_from_split"].title == (
+        "1 of 3 classes would be missing from a split: 'mild' from test"
+    )
+
+
 def test_worst_comes_first() -> None:
     """Errors before warnings before notes; among equals, what spoils every number first."""
     found = findings_of(
@@ -282,7 +317,16 @@ class TestCopies:
         assert not describe_clusters(frames, Task.regression)[0].conflicting
         assert describe_clusters(frames.assign(sha256="a"), Task.regression)[0].conflicting
 
+    def test_same_bytes_within_a_cluster(self) -> None:
+        """A picture, its byte copy and a re-compression: one exact copy, and one picture that looks the same."""
+        pictures = self.pictures(["x", "x", "x"], Task.classification, ["a", "a", "b"])
+        (cluster,) = describe_clusters(pictures, Task.classification)
+        assert (cluster.kind, cluster.files, cluster.exact_spares) == ("near", 2, 1)
+        found = findings_of(duplicates=[cluster])
+        assert (found["duplicates/exact"].count, found["duplicates/near"].count) == (1, 1)
+
     def test_same_bytes(self) -> None:
         """One hash in the whole cluster is an exact copy."""
         (cluster,) = describe_clusters(self.pictures(["x", "x"], Task.classification, ["a", "a"]), Task.classification)
         assert (cluster.kind, cluster.labels) == ("exact", ["x", "x"])
+        assert (cluster.files, cluster.exact_spares) == (1, 1)

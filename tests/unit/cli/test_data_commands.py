@@ -58,6 +58,21 @@ def test_different_versions(before, after):
     assert "relabelled: 1\n  1.jpg: rust -> [scab]" in result.output
 
 
+def test_changed_columns_are_named(before, after, tmp_path):
+    """A corrected age is a change, and so is a new column."""
+    for folder, ages, own in ((before, [1, 2, 3], "meta/old [x]"), (after, [1, 5, 3, 4], "meta/new [x]")):
+        manifest = pd.read_parquet(f"{folder}/manifest.parquet")
+        manifest.assign(**{"meta/age [days]": ages, own: 0}).to_parquet(f"{folder}/manifest.parquet")
+    result = call(before, after, "-o", tmp_path / "changes.json")
+    assert result.exit_code == 3
+    assert "changed_columns: 1 (age [days]: 1)\n  1.jpg age [days]: 2 -> 5" in result.output
+    assert "columns added: new [x]" in result.output
+    assert "columns removed: old [x]" in result.output
+    written = json.loads((tmp_path / "changes.json").read_text(encoding="utf-8"))
+    assert written["changed_columns"] == {"age [days]": 1}
+    assert (written["added_columns"], written["removed_columns"]) == (["new [x]"], ["old [x]"])
+
+
 @pytest.mark.parametrize("suffix", ["csv", "json"])
 def test_all_changes_are_written(before, after, tmp_path, suffix):
     """The table holds every row; an existing one is replaced only when asked."""

@@ -102,6 +102,36 @@ def test_merged_groups_are_regrouped():
     assert set(changes["sample_id"]) == {f"rust/{number}.jpg" for number in range(4)}
 
 
+class TestOwnColumns:
+    """Columns of the user's own table."""
+
+    def test_changed_value_is_named_with_its_column(self):
+        """Each image and column that changed; an image with two changed columns counts once."""
+        before = make_manifest().assign(**{"meta/age": range(6), "meta/cultivar": ["Gala", None] * 3})
+        after = before.copy()
+        after.loc[[1, 2], "meta/age"] = [9, 10]
+        after.loc[1, "meta/cultivar"] = "Fuji"
+        found = compare_manifests(before, after)
+        assert (found.counts, found.changed_columns) == ({"changed_columns": 2}, {"age": 2, "cultivar": 1})
+        assert found.hash_before != found.hash_after
+        [row] = found.changes[found.changes["column"] == "cultivar"].to_dict("records")
+        assert (row["sample_id"], row["before"], row["after"]) == ("rust/1.jpg", "", "Fuji")
+
+    def test_added_and_removed_columns(self):
+        """They are named once, and not for every image."""
+        before, after = make_manifest().assign(**{"meta/old": 1}), make_manifest().assign(**{"meta/new": 1})
+        found = compare_manifests(before, after)
+        assert (found.added_columns, found.removed_columns, found.counts) == (("new",), ("old",), {})
+        assert not found.is_equal
+        assert found.hash_before != found.hash_after
+
+    def test_another_way_to_store_a_number_is_no_change(self):
+        """A column of whole numbers becomes one of decimal numbers where one is missing."""
+        before = make_manifest().assign(**{"meta/age": range(6)})
+        found = compare_manifests(before, before.astype({"meta/age": float}))
+        assert (found.is_equal, found.hash_before) == (True, found.hash_after)
+
+
 def test_moves_are_told_when_both_have_a_split():
     """Without a split on one side nobody has moved."""
     before = make_manifest().assign(split="train")

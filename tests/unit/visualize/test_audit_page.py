@@ -10,7 +10,16 @@ import pytest
 from factories.audits import build_classification_audit, build_regression_audit
 from factories.images import encode, write_image
 from factories.pages import PageReader
-from phytoscope.schema.audit import DuplicateCluster, Finding, LabelRow, OptimismGap, Probe, Severity, SuspectLabel
+from phytoscope.schema.audit import (
+    DuplicateCluster,
+    Finding,
+    LabelRow,
+    OptimismGap,
+    Probe,
+    Severity,
+    SplitCoverage,
+    SuspectLabel,
+)
 from phytoscope.visualize.audit_page import CLUSTERS_SHOWN, FINDINGS_SHOWN, build_audit_page
 from phytoscope.visualize.audit_words import SECTIONS
 
@@ -232,6 +241,24 @@ def test_contradicting_copies_come_first_and_show_both_labels(pictures):
         "Same bytes, 9 files"
     )
     assert ids[17] in text[text.index("Same picture, 8 files") : text.index("Same bytes, 9 files")]
+
+
+def test_exact_copies_within_a_cluster_are_told(pictures):
+    """A byte copy beside a re-compression is no cluster of its own, and exact duplicates are not said to be absent."""
+    audit = build_classification_audit(pictures)
+    ids = audit.manifest["sample_id"].tolist()
+    clusters = [DuplicateCluster("near", ids[:3], ["a"] * 3, conflicting=False, groups=[], files=2)]
+    text = PageReader(render(audit, duplicates=clusters)).plain
+    assert "1 cluster of near duplicates" in text
+    assert "1 file has the same bytes as another" in text
+    assert "No exact duplicates" not in text
+
+
+def test_given_split_says_how_much_it_names(pictures):
+    """Also where nothing leaks."""
+    audit = build_classification_audit(pictures)
+    text = PageReader(render(audit, leakage=[], coverage=SplitCoverage(60, 50, 3, ["z.png"]))).plain
+    assert "It names 50 of the 60 images with an answer, and 3 that are not in the data." in text
 
 
 def test_images_without_an_answer_may_stand_in_the_table(pictures):

@@ -12,15 +12,10 @@ from pathlib import Path
 
 import filelock
 
-from phytoscope.data.cache.pixel_cache import (
-    ABOUT_NAME,
-    FACTS_FOLDER,
-    PIXELS_FOLDER,
-    TAG_NAME,
-    TAG_OWNER,
-    lock_preparation,
-)
+from phytoscope.data.cache.pixel_cache import ABOUT_NAME, FACTS_FOLDER, PIXELS_FOLDER, lock_preparation
 from phytoscope.data.cache.shards import INDEX_NAME, LAST_USE_NAME, SHARD_FILES, list_shard_folders
+from phytoscope.data.cache_tag import TAG_NAME, is_tagged
+from phytoscope.data.facts.facts_store import LOCK_NAME, is_of_store, lock_facts
 from phytoscope.errors import ArtifactError, ConfigError, DataNotFoundError, StorageError, storage_error
 from phytoscope.schema.artifact import read_json
 
@@ -29,7 +24,6 @@ _KEY = re.compile(r"[0-9a-f]{24}")
 _TEMPORARY = re.compile(
     r"\.(?:shard-[0-9a-f]{16}|[0-9a-f]{24}|index\.json|about\.json)\.[a-z0-9_]{8}\.(?:tmp|old)(?:\.\w+)?"
 )
-_FACTS_FILE = re.compile(r"facts-.+\.parquet|\.lock|\..+\.[a-z0-9_]{8}\.tmp(?:\.\w+)?")
 _OLD_FILES = frozenset({"pixels.npy", "sha256.txt"})
 _JUST_OPENED_S = 600.0
 """What was opened this short a time ago may belong to a run that is about to start processes which open it again."""
@@ -103,7 +97,7 @@ def list_cache(folder: Path) -> list[CachePiece]:
         pieces = list(_iterate_pieces(folder))
     except OSError as error:
         raise error if isinstance(error, StorageError) else storage_error(folder, error) from error
-    if not _is_tagged(folder) and pieces and all(piece.kind is PieceKind.other for piece in pieces):
+    if not is_tagged(folder) and pieces and all(piece.kind is PieceKind.other for piece in pieces):
         shown = ", ".join(repr(piece.place.name) for piece in pieces[:5]) + (", ..." if len(pieces) > 5 else "")
         message = (
             f"{str(folder)!r} is not a cache of phytoscope (it holds {shown}): name the right folder with --cache-dir; "
@@ -193,19 +187,14 @@ def _choose(
     return chosen
 
 
-def _is_tagged(folder: Path) -> bool:
-    try:
-        return TAG_OWNER in (folder / TAG_NAME).read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-
-
 def _iterate_pieces(folder: Path) -> Iterator[CachePiece]:
     for entry in sorted(folder.iterdir()):
         if entry.name == PIXELS_FOLDER and _is_folder(entry):
             yield from _iterate_pixels(entry)
-        elif entry.name == FACTS_FOLDER and _is_folder(entry) and _holds_only(entry, _FACTS_FILE.fullmatch):
-            yield _measure(entry, PieceKind.facts)
+        elif entry.name == FACTS_FOLDER and _is_folder(entry) and _holds_only(entry, is_of_store):
+            # What is left of facts that were removed is the lock alone.
+            if not _holds_only(entry, LOCK_NAME.__eq__):
+                yield _measure(entry, PieceKind.facts if is_tagged(entry) else PieceKind.other)
         elif _KEY.fullmatch(entry.name) and _is_folder(entry) and _holds_only(entry, _OLD_FILES.__contains__):
             yield _measure(entry, PieceKind.old_pixels)
         elif _TEMPORARY.fullmatch(entry.name):
@@ -275,6 +264,10 @@ def _remove(piece: CachePiece, folder: Path) -> bool:
         with contextlib.ExitStack() as stack:
             if place.parent.parent == folder / PIXELS_FOLDER:
                 stack.enter_context(lock_preparation(place.parent, timeout=0))
+            if piece.kind is PieceKind.facts:
+                stack.enter_context(lock_facts(place, timeout=0))
+                _remove_facts(place)
+                return True
             if not _is_folder(place):
                 place.unlink(missing_ok=True)
                 return True
@@ -296,6 +289,13 @@ def _remove(piece: CachePiece, folder: Path) -> bool:
     except OSError as error:
         raise storage_error(place, error) from error
     return True
+
+
+def _remove_facts(place: Path) -> None:
+    # The lock stays: it is held, and others may wait for it.
+    for entry in place.iterdir():
+        if entry.name != LOCK_NAME and is_of_store(entry.name) and not _is_folder(entry):
+            entry.unlink(missing_ok=True)
 
 
 def _remove_empty(folder: Path) -> None:

@@ -17,8 +17,6 @@ import filelock
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import __version__ as pillow_version
-from PIL import features
 
 from phytoscope.data.cache.shards import (
     SHARD_FORMAT,
@@ -29,18 +27,16 @@ from phytoscope.data.cache.shards import (
     read_shard,
     write_shard,
 )
+from phytoscope.data.cache_tag import tag_cache
 from phytoscope.errors import ArtifactError, StorageError, storage_error
-from phytoscope.schema.artifact import clear_leftovers, hash_content, write_atomic, write_json
+from phytoscope.schema.artifact import clear_leftovers, hash_content, write_json
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.table import PATH, SHA256
-from phytoscope.transforms.decode import decode_image, read_bytes
+from phytoscope.transforms.decode import decode_image, read_bytes, read_decoder_versions
 from phytoscope.transforms.preprocess import Preprocess
 from phytoscope.transforms.stream import map_ordered
 
-PIXELS_FOLDER, FACTS_FOLDER, ABOUT_NAME, TAG_NAME = "pixels", "facts", "about.json", "CACHEDIR.TAG"
-TAG_SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
-"""First line by which backup programs know a cache (https://bford.info/cachedir/)."""
-TAG_OWNER = "# phytoscope cache"
+PIXELS_FOLDER, FACTS_FOLDER, ABOUT_NAME = "pixels", "facts", "about.json"
 _KEY_LENGTH = 24
 # Others may remove shards while these are being opened; each time what is missing is built again.
 _ATTEMPTS = 3
@@ -112,12 +108,6 @@ def open_pixel_cache(
 def name_preparation(preprocess: Preprocess) -> str:
     """Name of the folder for squares made in this way by this decoder."""
     return hash_content([SHARD_FORMAT, preprocess.pixel_hash, read_decoder_versions()])[:_KEY_LENGTH]
-
-
-def read_decoder_versions() -> dict[str, str | None]:
-    """Versions of what decides the pixels of a lossy file: another decoder gives other pixels."""
-    codecs = {name: features.version(name) for name in ("libjpeg_turbo", "jpg", "webp", "libtiff")}
-    return {"pillow": pillow_version, **codecs}
 
 
 @contextlib.contextmanager
@@ -242,17 +232,6 @@ def _begin(place: Path, preprocess: Preprocess) -> list[Shard]:
     if not (place / ABOUT_NAME).is_file():
         write_json(place / ABOUT_NAME, about)
     return shards
-
-
-def tag_cache(folder: Path) -> None:
-    """Marks a folder as a cache of ours, for backup programs and for `phytoscope cache prune`.
-
-    Raises:
-        StorageError: The folder cannot be written.
-    """
-    if not (folder / TAG_NAME).exists():
-        with write_atomic(folder / TAG_NAME) as temporary:
-            temporary.write_text(f"{TAG_SIGNATURE}\n{TAG_OWNER}; it may be removed at any time.\n", encoding="ascii")
 
 
 def _check_space(place: Path, needed_bytes: int) -> None:

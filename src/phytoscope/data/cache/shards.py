@@ -93,7 +93,7 @@ class ShardedPixels:
             IndexError: A number is out of range.
         """
         shards, places = self._shard_of[rows], self._row_of[rows]
-        # Squares are copied as flat rows: numpy copies those a quarter faster than arrays of three dimensions.
+        # Squares are copied as flat rows, which numpy copies no slower than arrays of three dimensions.
         squares = np.empty((np.size(shards), int(np.prod(self.shape[1:]))), dtype=np.uint8)
         pairs = zip(np.ravel(shards).tolist(), np.ravel(places).tolist(), strict=True)
         for position, (shard, place) in enumerate(pairs):

@@ -22,7 +22,8 @@ _NEIGHBOURS = 16
 _NEXT = 8
 _SPEAKERS = 4
 _PAIRS_PER_BATCH = 16_384
-_POSITIONS_PER_TILE = 32_768
+# Two tiles are held at a time, 0.4 GB each.
+_PICTURES_PER_TILE = 131_072
 _SHOWN = 5
 
 
@@ -156,20 +157,34 @@ def _pairs_of_close(
 
 def _confirm(facts: ImageFacts, pairs: NDArray[np.int64], progress: Progress) -> NDArray[np.bool_]:
     confirmed = np.zeros(len(pairs), dtype=bool)
-    # Thumbnails are stored in parts, so that pairs of the same parts are compared together.
-    tiles = pairs // _POSITIONS_PER_TILE
-    order = np.lexsort((pairs[:, 0], tiles[:, 1], tiles[:, 0]))
+    needed, places = np.unique(pairs, return_inverse=True)
+    places = places.reshape(pairs.shape)
+    # A thumbnail costs the reading of a whole part of the facts, so as many as fit into memory are read together.
+    tiles = np.sort(places // _PICTURES_PER_TILE, axis=1)
+    order = np.lexsort((places[:, 0], tiles[:, 1], tiles[:, 0]))
+    ends = np.flatnonzero((np.diff(tiles[order], axis=0) != 0).any(axis=1)) + 1
+    held: dict[int, NDArray[np.uint8]] = {}
     progress.start("Comparing pixels", len(pairs))
-    for start in range(0, len(pairs), _PAIRS_PER_BATCH):
-        chosen = order[start : start + _PAIRS_PER_BATCH]
-        part = pairs[chosen]
-        needed, places = np.unique(part, return_inverse=True)
-        thumbnails = facts.thumbnails(needed)
-        places = places.reshape(part.shape)
-        confirmed[chosen] = confirm_copies(thumbnails[places[:, 0]], thumbnails[places[:, 1]])
-        progress.advance(len(part))
+    for group in np.split(order, ends) if len(order) else []:
+        wanted = set(tiles[group[0]].tolist())
+        held = {tile: held[tile] for tile in wanted & held.keys()}
+        for tile in sorted(wanted - held.keys()):
+            held[tile] = facts.thumbnails(needed[tile * _PICTURES_PER_TILE : (tile + 1) * _PICTURES_PER_TILE])
+        for start in range(0, len(group), _PAIRS_PER_BATCH):
+            chosen = group[start : start + _PAIRS_PER_BATCH]
+            confirmed[chosen] = confirm_copies(_gather(held, places[chosen, 0]), _gather(held, places[chosen, 1]))
+            progress.advance(len(chosen))
     progress.finish()
     return confirmed
+
+
+def _gather(held: dict[int, NDArray[np.uint8]], places: NDArray[np.int64]) -> NDArray[np.uint8]:
+    tiles, rows = np.divmod(places, _PICTURES_PER_TILE)
+    pixels = np.empty((len(places), *next(iter(held.values())).shape[1:]), dtype=np.uint8)
+    for tile, thumbnails in held.items():
+        inside = tiles == tile
+        pixels[inside] = thumbnails[rows[inside]]
+    return pixels
 
 
 def _name_clusters(names: NDArray[np.object_], shown: NDArray[np.int64], pairs: NearDuplicates) -> NDArray[np.object_]:

@@ -30,6 +30,8 @@ class JoinSummary:
         largest_share: Its share of all images, 0-1.
         too_large: Whether the largest group was joined and holds more than 20 % of all images, so that no split can
             have the sizes asked for: a sign that copies chain together what is different.
+        example: Two images of the first conflicting group that have different labels; empty when there is none.
+        is_declared: Whether any image was declared to belong to a group.
     """
 
     declared: int
@@ -39,17 +41,25 @@ class JoinSummary:
     largest: str
     largest_share: float
     too_large: bool
+    example: tuple[str, ...] = ()
+    is_declared: bool = True
 
     def to_text(self) -> str:
         """One or two sentences for a person; empty when no groups were joined."""
         if self.joined == self.declared:
             return ""
-        text = f"{self.declared} declared groups became {self.joined}, because they share pictures."
+        if self.is_declared:
+            text = f"{self.declared} declared groups became {self.joined}, because they share pictures."
+            joins = "join groups"
+        else:
+            text = f"{self.declared} pictures form {self.joined} groups, because some are copies of others."
+            joins = "join pictures"
         if self.conflicting:
-            shown = ", ".join(map(repr, self.conflicting[:_SHOWN]))
-            text += f" {len(self.conflicting)} of them join groups with different labels: {shown}."
+            shown = f": for example {' and '.join(self.example)}" if self.example else ""
+            text += f" {len(self.conflicting)} of them {joins} with different labels{shown}."
         if self.too_large:
-            text += f" The group {self.largest!r} holds {self.largest_share:.0%} of all images."
+            which = f"group {self.largest!r}" if self.is_declared else "largest group"
+            text += f" The {which} holds {self.largest_share:.0%} of all images."
         return text
 
 
@@ -91,10 +101,14 @@ def summarise_joins(manifest: pd.DataFrame, joined: pd.Series) -> JoinSummary:
     ranked = sorted(several, key=lambda name: (-int(counts[name]), name))
     shown = parts[parts["joined"].isin(ranked[:_SHOWN])].groupby("joined")["declared"].agg(list)
     conflicting: list[str] = []
+    example: tuple[str, ...] = ()
     if LABEL in manifest:
         labels = manifest[LABEL].to_numpy()[table["joined"].isin(several)]
         differing = pd.Series(labels).groupby(table.loc[table["joined"].isin(several), "joined"].to_numpy()).nunique()
         conflicting = sorted(differing.index[differing > 1])
+        if conflicting:
+            members = manifest.loc[table["joined"].to_numpy() == conflicting[0], [SAMPLE_ID, LABEL]]
+            example = tuple(map(str, members.sort_values(SAMPLE_ID).drop_duplicates(LABEL)[SAMPLE_ID][:2]))
     sizes = table["joined"].value_counts()
     most = int(sizes.max()) if len(sizes) else 0
     largest = min(sizes.index[sizes == most], default="")
@@ -107,6 +121,8 @@ def summarise_joins(manifest: pd.DataFrame, joined: pd.Series) -> JoinSummary:
         largest=largest,
         largest_share=share,
         too_large=largest in set(several) and share > _LARGE_SHARE,
+        example=example,
+        is_declared=not table["declared"].str.startswith(ALONE_PREFIX).all(),
     )
 
 

@@ -1,6 +1,7 @@
 """Image facts on the disk: Parquet parts that are written whole, read without a lock and merged when they get many."""
 
 import contextlib
+import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -8,16 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from phytoscope.errors import storage_error
+from phytoscope.data.cache_tag import TAG_NAME, tag_cache
+from phytoscope.errors import StorageError, storage_error
 from phytoscope.schema.artifact import clear_leftovers, hash_content, write_atomic
 from phytoscope.schema.image_facts import (
+    CHANGED_NS,
     COLOUR_COLUMNS,
     EXIF_ORIENTATION,
     EXIF_TIME,
@@ -29,16 +33,19 @@ from phytoscope.schema.image_facts import (
     SMALL_COLUMNS,
 )
 from phytoscope.schema.table import GREEN_PX, HEIGHT_PX, PATH, WIDTH_PX
+from phytoscope.transforms.decode import read_decoder_versions
 
-FACTS_VERSION = 1
+FACTS_VERSION = 2
 """To be raised whenever the same file would give other facts; facts of other versions are not read."""
 
 ROWS_PER_PART = 2_000
 """Rows of a part that is full: what is held in memory at a time."""
 _MOST_SMALL_PARTS = 16
 _UNUSED_AFTER_S = 30 * 24 * 3600
-_LOCK_NAME = ".lock"
-_INTEGERS = {SIZE_BYTES, MODIFIED_NS, WIDTH_PX, HEIGHT_PX, GREEN_PX, EXIF_ORIENTATION}
+LOCK_NAME = ".lock"
+_PART = re.compile(r"facts-[0-9a-f]{8}-[0-9]{20}-[0-9a-f]{8}\.parquet")
+_TEMPORARY = re.compile(rf"\.(?:{_PART.pattern}|{re.escape(TAG_NAME)})\.[a-z0-9_]{{8}}\.tmp(?:\.\w+)?")
+_INTEGERS = {SIZE_BYTES, MODIFIED_NS, CHANGED_NS, WIDTH_PX, HEIGHT_PX, GREEN_PX, EXIF_ORIENTATION}
 _FLOATS = {*QUALITY_COLUMNS, *COLOUR_COLUMNS} - {GREEN_PX}
 _BROKEN = (pa.ArrowException, OSError, KeyError, ValueError)
 
@@ -56,6 +63,10 @@ SCHEMA = pa.schema([(column, _type_of(column)) for column in (*SMALL_COLUMNS, *L
 """Columns of a part; the long ones are missing where a file is unreadable."""
 
 
+STATE_COLUMNS = (SIZE_BYTES, MODIFIED_NS, CHANGED_NS)
+"""What tells one state of a file from another."""
+
+
 def _empty_row() -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
     for column in SMALL_COLUMNS:
@@ -71,17 +82,16 @@ EMPTY_ROW = _empty_row()
 
 @dataclass(frozen=True)
 class Wanted:
-    """Files whose facts are looked for: absolute paths, each once, with size and time of the last change.
+    """Files whose facts are looked for: absolute paths, each once, and their state.
 
     Attributes:
         paths: Absolute paths, N different ones.
-        size_bytes: Sizes, shape (N,), int64; -1 for a file that is not there.
-        modified_ns: Times of the last change, shape (N,), int64.
+        state: Size (-1 for a file that is not there), time of the last change of the content, and of anything,
+            `STATE_COLUMNS`, shape (N, 3), int64.
     """
 
     paths: pd.Index
-    size_bytes: NDArray[np.int64]
-    modified_ns: NDArray[np.int64]
+    state: NDArray[np.int64]
 
 
 @dataclass
@@ -114,12 +124,13 @@ class FactsStore:
 
     Args:
         folder: Where the parts lie; made when the first is written.
-        max_megapixels: Size limit that the facts were taken under, part of their key.
+        max_megapixels: Size limit that the facts were taken under, part of their key as the decoder's version is.
     """
 
     def __init__(self, folder: Path, max_megapixels: float) -> None:
         self.folder = folder
-        self._prefix = f"facts-{hash_content([FACTS_VERSION, max_megapixels])[:8]}-"
+        key = [FACTS_VERSION, max_megapixels, read_decoder_versions(), cv2.__version__]
+        self._prefix = f"facts-{hash_content(key)[:8]}-"
 
     def locate(self, wanted: Wanted) -> Located:
         """Finds what is known of files; facts of an older state of a file are passed over."""
@@ -142,6 +153,7 @@ class FactsStore:
         """
         table = pa.Table.from_pylist(list(rows), schema=SCHEMA)
         with self._locked():
+            tag_cache(self.folder)
             name = self._write(table)
         return name, table.select(list(SMALL_COLUMNS))
 
@@ -162,6 +174,13 @@ class FactsStore:
             for name in names:
                 (self.folder / name).unlink(missing_ok=True)
 
+    def clear_leftovers(self) -> None:
+        """Removes what killed writers left, where that can be done; other writers are waited for only then."""
+        if any(_TEMPORARY.fullmatch(entry.name) for entry in self.folder.glob(".*")):
+            # Somebody else's folder can be read all the same.
+            with contextlib.suppress(StorageError), self._locked():
+                clear_leftovers(self.folder)
+
     def tidy(self, damaged: Sequence[str]) -> None:
         """Removes damaged parts, leftovers of killed writers and facts that nobody has used for a month.
 
@@ -175,8 +194,11 @@ class FactsStore:
             for name in damaged:
                 (self.folder / name).unlink(missing_ok=True)
             for path in self.folder.glob("facts-*.parquet"):
-                if not path.name.startswith(self._prefix) and time.time() - path.stat().st_mtime > _UNUSED_AFTER_S:
-                    path.unlink(missing_ok=True)
+                is_other = _PART.fullmatch(path.name) and not path.name.startswith(self._prefix)
+                # Whoever removes by hand keeps no lock.
+                with contextlib.suppress(FileNotFoundError):
+                    if is_other and time.time() - path.stat().st_mtime > _UNUSED_AFTER_S:
+                        path.unlink()
             self._merge()
 
     def _start(self, wanted: Wanted) -> Located:
@@ -199,13 +221,9 @@ class FactsStore:
                 located.damaged.append(path.name)
                 continue
             positions = wanted.paths.get_indexer(small.column(PATH).to_pandas())
-            size, modified = (small.column(column).to_numpy() for column in (SIZE_BYTES, MODIFIED_NS))
-            current = (
-                (positions >= 0)
-                & (wanted.size_bytes[positions] == size)
-                & (wanted.modified_ns[positions] == modified)
-                & (located.part[positions] < 0)
-            )
+            current = (positions >= 0) & (located.part[positions] < 0)
+            for column, state in zip(STATE_COLUMNS, wanted.state.T, strict=True):
+                current &= state[positions] == small.column(column).to_numpy()
             rows = np.flatnonzero(current)
             # A file that was read twice stands twice in a part that was merged.
             _, first = np.unique(positions[rows], return_index=True)
@@ -228,32 +246,38 @@ class FactsStore:
         return name
 
     def _merge(self) -> None:
-        seen: pd.Index = pd.Index([], dtype=object)
-        small_parts: list[tuple[Path, NDArray[np.bool_]]] = []
-        for path in self._parts():
-            try:
-                paths = pd.Index(_read(path, [PATH]).column(PATH).to_pandas().astype(object))
-            except _BROKEN:
-                continue
-            live = ~(paths.isin(seen) | paths.duplicated(keep="last"))
-            seen = seen.append(paths[live])
-            if live.sum() < min(ROWS_PER_PART / 2, len(live)) or len(live) < ROWS_PER_PART / 2:
-                small_parts.append((path, live))
+        parts = self._find_live()
+        small_parts = [
+            (path, live)
+            for path, live in parts
+            if live.sum() < min(ROWS_PER_PART / 2, len(live)) or len(live) < ROWS_PER_PART / 2
+        ]
         outdated = any(live.mean() < 0.5 for _, live in small_parts)
         if len(small_parts) > _MOST_SMALL_PARTS or outdated:
             self._rewrite(small_parts)
+
+    def _find_live(self) -> list[tuple[Path, NDArray[np.bool_]]]:
+        """Parts, the newest first, and which of their rows are the newest of their files, shape (N,) each."""
+        parts, names = [], [np.empty(0, dtype=np.uint64)]
+        for path in self._parts():
+            with contextlib.suppress(*_BROKEN):
+                # Of a million files 8 MB; should two share a number, one of them is looked at once more.
+                names.append(pd.util.hash_array(_read_paths(path), categorize=False)[::-1])
+                parts.append(path)
+        live = ~pd.Series(np.concatenate(names)).duplicated().to_numpy()
+        ends = np.cumsum([len(part) for part in names])
+        return [(path, own[::-1]) for path, own in zip(parts, np.split(live, ends[:-1])[1:], strict=True)]
 
     def _rewrite(self, parts: list[tuple[Path, NDArray[np.bool_]]]) -> None:
         waiting: list[pa.Table] = []
         # The oldest first, so that the order of age stays.
         for path, live in reversed(parts):
-            try:
+            with contextlib.suppress(*_BROKEN):
                 waiting.append(_read(path, list(SCHEMA.names)).cast(SCHEMA).filter(pa.array(live)))
-            except _BROKEN:
-                continue
-            if sum(map(len, waiting)) >= ROWS_PER_PART:
-                self._write(pa.concat_tables(waiting))
-                waiting = []
+            while sum(map(len, waiting)) >= ROWS_PER_PART:
+                together = pa.concat_tables(waiting)
+                self._write(together.slice(0, ROWS_PER_PART))
+                waiting = [together.slice(ROWS_PER_PART)]
         if sum(map(len, waiting)):
             self._write(pa.concat_tables(waiting))
         for path, _ in parts:
@@ -262,11 +286,47 @@ class FactsStore:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / _LOCK_NAME):
+            with lock_facts(self.folder, timeout=-1):
                 yield
+        except StorageError:
+            raise
         except OSError as error:
             raise storage_error(self.folder, error) from error
+
+
+def is_of_store(name: str) -> bool:
+    """Whether a file of this name, in a folder with our mark, is one of the store's."""
+    return name in (LOCK_NAME, TAG_NAME) or any(pattern.fullmatch(name) for pattern in (_PART, _TEMPORARY))
+
+
+@contextlib.contextmanager
+def lock_facts(folder: Path, *, timeout: float) -> Iterator[None]:
+    """Keeps other writers away from a folder of facts.
+
+    Args:
+        folder: The folder; made when it is not there.
+        timeout: Seconds to wait for another writer; -1 waits for ever.
+
+    Raises:
+        StorageError: The lock file cannot be written.
+        Timeout: Another process writes there (of `filelock`).
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK_NAME, timeout=timeout)
+        lock.acquire()
+    except Timeout:
+        raise
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _read_paths(path: Path) -> NDArray[np.object_]:
+    return np.asarray(_read(path, [PATH]).column(PATH).to_numpy(), dtype=object)
 
 
 def _read(path: Path, columns: list[str]) -> pa.Table:

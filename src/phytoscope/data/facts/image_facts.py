@@ -1,8 +1,5 @@
 """One pass over the pixels: what is known of every image file, kept so that the next pass reads only what is new."""
 
-import hashlib
-import itertools
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,29 +12,28 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from phytoscope.data.facts.camera import read_camera
-from phytoscope.data.facts.facts_store import EMPTY_ROW, ROWS_PER_PART, SMALL_SCHEMA, FactsStore, Located, Wanted
-from phytoscope.data.facts.image_features import SCALE_PX, measure_pixels
-from phytoscope.errors import ArtifactError, ImageReadError
+from phytoscope.data.facts.facts_store import (
+    EMPTY_ROW,
+    ROWS_PER_PART,
+    SMALL_SCHEMA,
+    FactsStore,
+    Located,
+    Wanted,
+)
+from phytoscope.data.facts.look import stat_file
+from phytoscope.data.facts.side_by_side import count_helpers, look_side_by_side
+from phytoscope.errors import ArtifactError
 from phytoscope.schema.image_facts import (
-    CHANNELS,
     FEATURES,
-    FORMAT,
-    GREEN_FRACTION,
-    MODIFIED_NS,
     PERCEPTUAL_HASH_VARIANTS,
-    REASON,
-    SIZE_BYTES,
     THUMBNAIL,
     THUMBNAIL_PX,
 )
 from phytoscope.schema.progress import Progress, SilentProgress
-from phytoscope.schema.table import GREEN_PX, HEIGHT_PX, PATH, SHA256, WIDTH_PX
-from phytoscope.transforms.decode import IMAGE_SUFFIXES, decode_with_facts, read_bytes
-from phytoscope.transforms.stream import map_ordered
+from phytoscope.schema.table import PATH
 
 _SECONDS_PER_PART = 20.0
-_FILES_PER_TASK = 8
+_FILES_PER_TASK = 16
 _TRIES = 3
 
 LongReader = Callable[[str, NDArray[np.int64]], list[bytes | None]]
@@ -96,13 +92,14 @@ def read_image_facts(
         paths: Files; one that occurs twice is read once.
         folder: Where the facts are kept.
         max_megapixels: Larger images are rejected before they are decoded.
-        workers: Threads or processes; None takes one per core.
+        workers: Processes, this one among them; None takes one per core.
         progress: Told about every file that is read.
 
     Raises:
         StorageError: The folder cannot be written.
     """
     store = FactsStore(folder, max_megapixels)
+    store.clear_leftovers()
     unique = pd.Index(pd.unique(pd.Series(list(paths), dtype=object)))
     wanted = _stat(unique)
     located = store.locate(wanted)
@@ -120,64 +117,8 @@ def read_image_facts(
     return ImageFacts(table, _KeptColumns(store, wanted, located, order, max_megapixels))
 
 
-def look_at_file(path: str, max_megapixels: float) -> tuple[dict[str, Any], bool]:
-    """Reads and decodes one image file and computes all its facts.
-
-    Args:
-        path: The file.
-        max_megapixels: A larger image is rejected before it is decoded.
-
-    Returns:
-        One row with all columns, and whether it stays true as long as the file does not change.
-    """
-    row = {**EMPTY_ROW, PATH: path}
-    suffix = Path(path).suffix
-    if suffix.lower() not in IMAGE_SUFFIXES:
-        return {**row, REASON: f"unknown image extension {suffix!r}"}, False
-    try:
-        content, row[SIZE_BYTES], row[MODIFIED_NS] = _read_unchanging(path)
-    except ImageReadError as error:
-        return {**row, REASON: error.reason}, False
-    try:
-        image = decode_with_facts(content, name=path, max_megapixels=max_megapixels, least_px=SCALE_PX)
-    except ImageReadError as error:
-        # Memory may be there the next time.
-        return {**row, REASON: error.reason}, not isinstance(error.__cause__, MemoryError)
-    row |= {
-        SHA256: hashlib.sha256(content).hexdigest(),
-        FORMAT: image.format,
-        CHANNELS: image.mode,
-        WIDTH_PX: image.width_px,
-        HEIGHT_PX: image.height_px,
-        **measure_pixels(image.pixels),
-        **read_camera(image.exif),
-    }
-    row[GREEN_PX] = int(row[GREEN_FRACTION] * image.width_px * image.height_px + 0.5)
-    return row, True
-
-
-def _read_unchanging(path: str) -> tuple[bytes, int, int]:
-    """Bytes, size and time of the last change of a file that may be written meanwhile."""
-    for _ in range(_TRIES):
-        before = _stat_one(path)
-        content = read_bytes(Path(path))
-        if before == _stat_one(path):
-            break
-    # If it never came to rest, the time is that of before, and the next pass reads it again.
-    return content, len(content), before[1]
-
-
-def _stat_one(path: str) -> tuple[int, int]:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - a million times, and paths are slow to build
-    except (OSError, ValueError):
-        return -1, 0
-    return found.st_size, found.st_mtime_ns
-
-
 def _stat(unique: pd.Index) -> Wanted:
-    found = np.array([_stat_one(path) for path in unique], dtype=np.int64).reshape(-1, 2)
-    return Wanted(unique, found[:, 0], found[:, 1])
+    return Wanted(unique, np.array([stat_file(path) for path in unique], dtype=np.int64).reshape(-1, 3))
 
 
 class _Pass:
@@ -231,19 +172,15 @@ class _Pass:
         # Pictures are looked at side by side already, and each is too small to be cut up among threads.
         threads = cv2.getNumThreads()
         cv2.setNumThreads(1)
+        tasks = (unknown[start : start + _FILES_PER_TASK] for start in range(0, len(unknown), _FILES_PER_TASK))
+        named = ((task, [str(self._wanted.paths[position]) for position in task]) for task in tasks)
+        helpers = count_helpers(len(unknown), workers)
         try:
-            yield from self._map(unknown, workers)
+            for task, found in look_side_by_side(named, self._max_megapixels, helpers):
+                for position, (row, stays) in zip(task.tolist(), found, strict=True):
+                    yield position, EMPTY_ROW | row, stays
         finally:
             cv2.setNumThreads(threads)
-
-    def _map(self, unknown: NDArray[np.int64], workers: int | None) -> Iterator[tuple[int, dict[str, Any], bool]]:
-        def look(task: NDArray[np.int64]) -> list[tuple[int, dict[str, Any], bool]]:
-            return [
-                (int(position), *look_at_file(self._wanted.paths[position], self._max_megapixels)) for position in task
-            ]
-
-        tasks = (unknown[start : start + _FILES_PER_TASK] for start in range(0, len(unknown), _FILES_PER_TASK))
-        return itertools.chain.from_iterable(map_ordered(look, tasks, workers, SilentProgress()))
 
     def _write(self) -> None:
         if self._rows:
@@ -277,18 +214,15 @@ class _KeptColumns:
             ArtifactError: The facts are gone, and so is the state of the files that they were taken of.
             StorageError: Facts that were lost cannot be written again.
         """
-        values, lost = self.collect(column, positions)
-        if len(lost):
-            again = self._look_again(self._order[positions[lost]])
-            more, still_lost = again.collect(column, np.arange(len(lost)))
-            if len(still_lost):
-                message = f"facts in {str(self._store.folder)!r} vanish while they are read: run the command again."
-                raise ArtifactError(message)
-            for place, value in zip(lost, more, strict=True):
-                values[place] = value
-        return values
+        for _ in range(_TRIES):
+            values, lost = self._collect(column, positions)
+            if not len(lost):
+                return values
+            self._look_again(np.unique(self._order[positions[lost]]))
+        message = f"facts in {str(self._store.folder)!r} vanish while they are read: run the command again."
+        raise ArtifactError(message)
 
-    def collect(self, column: str, positions: NDArray[np.int64]) -> tuple[list[bytes | None], NDArray[np.int64]]:
+    def _collect(self, column: str, positions: NDArray[np.int64]) -> tuple[list[bytes | None], NDArray[np.int64]]:
         """Values, shape (N,), and which of them could not be read because their part is gone or damaged, shape (M,)."""
         at = self._order[positions]
         values: list[bytes | None] = [None] * len(at)
@@ -305,12 +239,10 @@ class _KeptColumns:
                 values[place] = value
         return values, np.concatenate(lost)
 
-    def _look_again(self, at: NDArray[np.int64]) -> "_KeptColumns":
+    def _look_again(self, at: NDArray[np.int64]) -> None:
         """Finds the facts of the files `at`, shape (N,), in other parts, or takes them once more."""
-        unique, order = np.unique(at, return_inverse=True)
-        wanted = Wanted(self._wanted.paths[unique], self._wanted.size_bytes[unique], self._wanted.modified_ns[unique])
-        now = _stat(wanted.paths)
-        changed = (now.size_bytes != wanted.size_bytes) | (now.modified_ns != wanted.modified_ns)
+        wanted = Wanted(self._wanted.paths[at], self._wanted.state[at])
+        changed = (_stat(wanted.paths).state != wanted.state).any(axis=1)
         if changed.any():
             message = f"the image {wanted.paths[int(changed.argmax())]!r} has changed meanwhile: run the command again."
             raise ArtifactError(message)
@@ -319,4 +251,6 @@ class _KeptColumns:
         _Pass(self._store, wanted, located, self._max_megapixels).run(
             np.flatnonzero(located.part < 0), None, SilentProgress()
         )
-        return _KeptColumns(self._store, wanted, located, order, self._max_megapixels)
+        self._part[at] = np.where(located.part < 0, located.part, located.part + len(self._parts))
+        self._row[at] = located.row
+        self._parts += located.parts

@@ -109,16 +109,6 @@ def measure_green_fraction(pixels: NDArray[np.uint8]) -> float:
     return float(cv2.countNonZero(mask)) / mask.size
 
 
-def count_green_pixels(pixels: NDArray[np.uint8]) -> int:
-    """Counts the pixels that belong to the plant; see `measure_green_fraction`.
-
-    Args:
-        pixels: Shape (H, W, 3), uint8, RGB, 0-255.
-    """
-    height, width = pixels.shape[:2]
-    return int(measure_green_fraction(pixels) * height * width + 0.5)
-
-
 def _shrink_to(pixels: NDArray[np.uint8], longer_px: int) -> NDArray[np.uint8]:
     height, width = pixels.shape[:2]
     ratio = longer_px / max(height, width)

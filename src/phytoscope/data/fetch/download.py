@@ -264,7 +264,7 @@ def _confirm(url: str, part: _Part, found: str, sha256: str | None, answer: _Ans
     if sha256 is not None:
         name, wanted, got = "sha256 given", sha256.lower(), found
     else:
-        name, algorithm, wanted = _announced_checksum(answer.headers, known_size=answer.total is not None)
+        name, algorithm, wanted = _announced_checksum(answer.headers, size_is_known=answer.total is not None)
         got = "" if algorithm == "" else found if algorithm == "sha256" else _digest(part.path, algorithm)
     if wanted != got:
         part.restart()
@@ -276,7 +276,7 @@ def _confirm(url: str, part: _Part, found: str, sha256: str | None, answer: _Ans
     return name
 
 
-def _announced_checksum(headers: Mapping[str, str], *, known_size: bool) -> tuple[str, str, str]:
+def _announced_checksum(headers: Mapping[str, str], *, size_is_known: bool) -> tuple[str, str, str]:
     """Name, algorithm and value of a checksum that the server sent, the strongest first."""
     etag = headers.get("X-Linked-ETag", "").strip('"')
     if re.fullmatch(r"[0-9a-f]{64}", etag):
@@ -292,7 +292,7 @@ def _announced_checksum(headers: Mapping[str, str], *, known_size: bool) -> tupl
         if match is not None:
             with contextlib.suppress(binascii.Error):
                 return header, algorithm, base64.b64decode(match[1], validate=True).hex()
-    return ("size only" if known_size else "nothing"), "", ""
+    return ("size only" if size_is_known else "nothing"), "", ""
 
 
 def _digest(path: Path, algorithm: str) -> str:

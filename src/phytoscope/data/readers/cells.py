@@ -37,13 +37,19 @@ BOOLEANS = {"wahr": True, "falsch": False, "true": True, "false": False}
 # A group of thousands never starts with 0 and always has three digits; anything else after one comma is a decimal.
 _DECIMAL_COMMA = r"^[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+),(?:\d{1,2}|\d{4,})$|^[+-]?0,\d+$"
 _DECIMAL_POINT = r"^[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)\.(?:\d{1,2}|\d{4,})$|^[+-]?0\.\d+$"
+# A space or an apostrophe parts thousands, so what follows the other sign is decimals.
+_SPACES = "[ \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}']"
+_SPACED_COMMA = rf"^[+-]?[1-9]\d{{0,2}}(?:{_SPACES}\d{{3}})+,\d+$"
+_SPACED_POINT = rf"^[+-]?[1-9]\d{{0,2}}(?:{_SPACES}\d{{3}})+\.\d+$"
+_HAS_SPACES = re.compile(_SPACES)
 # Decimals of exactly three digits, or thousands: only the rest of the file can tell.
 _EITHER = r"^[+-]?[1-9]\d{0,2},\d{3}$"
+_EITHER_POINT = r"^[+-]?[1-9]\d{0,2}\.\d{3}$"
 _GERMAN = re.compile(r"^[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d*)(?:,\d+)?(?:[eE][+-]?\d+)?$")
 _ENGLISH = re.compile(r"^[+-]?(?:[1-9]\d{0,2}(?:,\d{3})+|\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?$")
 _SPACED = re.compile(r"^[+-]?[1-9]\d{0,2}(?: \d{3})+(?:[.,]\d+)?$")
 _SIGNS_OF_THOUSANDS = re.compile("[\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}']")
-_LEADING_ZERO = r"^[+-]?0\d"
+_LEADING_ZERO = re.compile(r"^[+-]?0\d")
 # Numbers without a sign of thousands, short enough that a float holds every digit of a whole one.
 _PLAIN = r"^-?(?:(?:0|[1-9]\d{0,14})(?:\.\d{1,18})?|\.\d{1,18})(?:[eE][+-]?\d{1,2})?$"
 _PLAIN_COMMA = r"^-?(?:0|[1-9]\d{0,14})?(?:,\d{1,18})?$"
@@ -53,6 +59,11 @@ _LARGEST_EXACT = 2**53
 
 Cells: TypeAlias = pa.ChunkedArray | list[Any]
 """The cells of one column: texts without spaces around, None where empty; or a list of values of any type."""
+
+
+def has_leading_zero(text: str) -> bool:
+    """Whether a text starts with a zero before another digit, as names do (plant 02) and numbers do not."""
+    return _LEADING_ZERO.match(text) is not None
 
 
 def to_number(value: object, *, comma: bool = False) -> float:
@@ -137,12 +148,44 @@ def find_decimal_commas(columns: dict[str, Cells], separator: str | None) -> dic
         separator: What parts the cells of the file; None when that says nothing.
     """
     texts = {name: _texts_of(column) for name, column in columns.items()}
-    commas = {name: _count_matches(column, _DECIMAL_COMMA) for name, column in texts.items()}
-    points = {name: _count_matches(column, _DECIMAL_POINT) for name, column in texts.items()}
+    commas = {name: _count_matches(column, f"{_DECIMAL_COMMA}|{_SPACED_COMMA}") for name, column in texts.items()}
+    points = {name: _count_matches(column, f"{_DECIMAL_POINT}|{_SPACED_POINT}") for name, column in texts.items()}
     elsewhere = sum(commas.values()) > sum(points.values())
     if not any(commas.values()) and not any(points.values()) and separator == ";":
         elsewhere = any(_count_matches(column, _EITHER) > 0 for column in texts.values())
     return {name: commas[name] > points[name] if commas[name] != points[name] else elsewhere for name in columns}
+
+
+def find_doubtful_thousands(cells: Cells, *, comma: bool) -> dict[str, tuple[float, float]]:
+    """Cells whose sign of thousands may be a decimal sign: `1,250` among 0.5 and 2.5.
+
+    That is doubted where no other cell of the column has a sign of thousands, most cells have none, and the number lies
+    more than ten times beyond all the others.
+
+    Args:
+        cells: The cells of one column.
+        comma: Whether its texts write decimals with a comma.
+
+    Returns:
+        Text of such a cell -> the number that it is read as, and the other that it may be.
+    """
+    texts = _texts_of(cells)
+    sign, pattern = (".", _EITHER_POINT) if comma else (",", _EITHER)
+    matches = pc.match_substring_regex(texts, pattern)
+    doubtful = texts.filter(matches).to_pylist() if pc.any(matches).as_py() else []
+    if not doubtful or 2 * len(doubtful) > len(cells):
+        return {}
+    others = [value for value in (cells if isinstance(cells, list) else cells.to_pylist()) if value is not None]
+    largest = 0.0
+    for other in set(others) - set(doubtful):
+        try:
+            largest = max(largest, abs(to_number(other, comma=comma and isinstance(other, str))))
+        except ValueError:
+            continue
+        if isinstance(other, str) and (sign in other or _HAS_SPACES.search(other)):
+            return {}
+    readings = {text: (to_number(text, comma=comma), to_number(text, comma=not comma)) for text in set(doubtful)}
+    return {text: pair for text, pair in readings.items() if largest > 0 and abs(pair[0]) > 10 * largest}
 
 
 def give_plain_type(cells: Cells, index: pd.Index, *, comma: bool) -> pd.Series:
@@ -223,7 +266,7 @@ def _type_values(values: list[Any], index: pd.Index, *, comma: bool) -> pd.Serie
         return pd.Series(flags, index=index, dtype=object)
     texts = pd.Series([canonical_text(value, comma=comma) for value in values], index=index, dtype=object)
     # A leading zero belongs to a name (plant 02), not to a number.
-    if any(isinstance(value, str) and re.match(_LEADING_ZERO, value) for value in present):
+    if any(isinstance(value, str) and has_leading_zero(value) for value in present):
         return texts
     try:
         numbers = [to_number(value, comma=comma and isinstance(value, str)) for value in values]

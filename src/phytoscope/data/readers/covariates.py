@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from phytoscope.data.readers.cells import BOOLEANS, canonical_text, to_number
+from phytoscope.data.readers.cells import BOOLEANS, canonical_text, has_leading_zero, to_number
+from phytoscope.data.readers.spellings import find_codes, fold_label
 from phytoscope.data.readers.times import from_unix, is_time_name, parse_time, to_unix, unify_unix
 from phytoscope.data.source import Fault
-from phytoscope.data.validate.answers import find_codes, fold_label
 
 _MOST = 0.8
 """Share of the cells of a column that must be of one kind before the others are called odd."""
@@ -26,7 +26,6 @@ _YES_NO = {
     "1": True,
     "0": False,
 }
-_LEADING_ZERO = re.compile(r"^[+-]?0\d")
 _REMEDY_EMPTY = "correct the cell or empty it; until then it counts as missing"
 _Odd = dict[Any, tuple[str, str]]
 """Cell that cannot be read -> reason and remedy."""
@@ -216,7 +215,7 @@ def _list_ways(cells: list[Any], *, comma: bool, is_time: bool) -> list[_Way]:
         ),
     ]
     # A leading zero belongs to a name (plant 02), not to a number.
-    if not any(_LEADING_ZERO.match(str(cell)) for cell in cells):
+    if not any(has_leading_zero(str(cell)) for cell in cells):
         number = _Way(
             lambda text: read_number(text) is not None,
             read_number_or_time,

@@ -12,8 +12,8 @@ import pandas as pd
 from PIL import Image
 
 from phytoscope.data.readers.read_table import read_table
+from phytoscope.data.readers.split_names import is_split_name, official_split_of
 from phytoscope.data.source import find_file, find_folder
-from phytoscope.data.split.official_split import is_split_name, official_split_of
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError, ImageReadError
 from phytoscope.schema.artifact import write_atomic
 from phytoscope.schema.progress import Progress

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -14,39 +15,95 @@ from phytoscope.transforms.decode import IMAGE_SUFFIXES
 _MOST_FILES = 300_000
 
 
-def suggest_files(rows: pd.DataFrame) -> list[str | None]:
+def suggest_files(rows: pd.DataFrame, folder: str = "") -> list[str | None]:
     """Says for each row what to do about its missing image.
 
-    A name that differs from a file's only by case, by its extension or by the folder it lies in is named.
+    A name that differs from a file's only by case, by its extension or by the folder it lies in is named, as it must
+    stand in the table.
 
     Args:
         rows: Rows whose file does not exist, columns `sample_id` and `path`.
+        folder: The image folder; when it is empty, each row's own is taken from its name and path.
 
     Returns:
         One remedy a row; None where nothing is like it.
     """
     if rows.empty:
         return []
-    folders: dict[Path, dict[str, str]] = {}
+    folders: dict[tuple[Path, Path], dict[str, str]] = {}
     elsewhere: dict[Path, dict[str, str]] = {}
     remedies: list[str | None] = []
     for name, path in zip(rows[SAMPLE_ID], rows[PATH], strict=True):
         if re.match(r"[a-z]{2,}:/", name, re.IGNORECASE):
             remedies.append("this is a web address: download the image and write its file name")
             continue
-        root = _image_folder(name, path)
+        if _is_link(path):
+            remedies.append("the link leads nowhere: copy the image itself to this place")
+            continue
+        root = Path(folder) if folder else _image_folder(name, path)
         if root not in elsewhere:
             elsewhere[root] = _index_below(root)
         parent = Path(path).parent
-        if parent not in folders:
-            folders[parent] = _index(parent)
-        found = _find(Path(path).name, folders[parent]) or _find(Path(path).name, elsewhere[root])
+        if (parent, root) not in folders:
+            folders[parent, root] = _index(parent, root)
+        found = _find(Path(path).name, folders[parent, root]) or _find(Path(path).name, elsewhere[root])
         remedies.append(f"did you mean {found!r}? Correct the name" if found else None)
     return remedies
 
 
+def match_normal_forms(names: list[str], folder: Path) -> list[str]:
+    """Spells names as their files are spelled where both differ only in how accents are encoded.
+
+    One system writes `ä` as one character (NFC), another as two (NFD).
+
+    Args:
+        names: Names relative to the folder, with `/`, or full ones.
+        folder: The image folder.
+
+    Returns:
+        The names; one whose file is found neither way stays as it is.
+    """
+    listings: dict[Path, dict[str, str]] = {}
+    return [name if name.isascii() else _match_normal_form(name, folder, listings) for name in names]
+
+
+def _match_normal_form(name: str, folder: Path, listings: dict[Path, dict[str, str]]) -> str:
+    place, spelled = Path(folder), []
+    if os.path.lexists(place / name) or name.startswith("/"):
+        return name
+    for part in name.split("/"):
+        found = part
+        if not part.isascii() and not os.path.lexists(place / part):
+            if place not in listings:
+                listings[place] = _list_by_normal_form(place)
+            found = listings[place].get(unicodedata.normalize("NFC", part), "")
+        if not found:
+            return name
+        place /= found
+        spelled.append(found)
+    return "/".join(spelled)
+
+
+def _list_by_normal_form(folder: Path) -> dict[str, str]:
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder))
+    except (OSError, ValueError):
+        return {}
+    # A name that is not valid UTF-8 cannot be written into any table.
+    return {unicodedata.normalize("NFC", name): name for name in names if printable(name) == name}
+
+
+def _is_link(path: str) -> bool:
+    try:
+        return Path(path).is_symlink()
+    except (OSError, ValueError):
+        return False
+
+
 def _image_folder(name: str, path: str) -> Path:
-    return Path(path[: -len(name)]) if path.endswith(name) and not name.startswith("/") else Path(path).parent
+    # `C:/photos/a.jpg` is the name and the path at once; its own folder is searched then, not the current one.
+    is_relative = path.endswith(f"/{name}") and not name.startswith("/")
+    return Path(path[: -len(name)]) if is_relative else Path(path).parent
 
 
 def _keys(name: str) -> list[str]:
@@ -60,12 +117,13 @@ def _find(name: str, index: dict[str, str]) -> str | None:
     return next((index[key] for key in _keys(name) if key in index), None)
 
 
-def _index(folder: Path) -> dict[str, str]:
+def _index(folder: Path, root: Path) -> dict[str, str]:
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if not entry.is_dir())
     except (OSError, ValueError):
         return {}
-    return _by_key({name: printable(name) for name in names})
+    shown = folder.relative_to(root) if folder.is_relative_to(root) else folder
+    return _by_key({name: printable((shown / name).as_posix()) for name in names})
 
 
 def _index_below(root: Path) -> dict[str, str]:

@@ -10,12 +10,13 @@ import pandas as pd
 
 from phytoscope.data.readers.cells import canonical_text, to_number
 from phytoscope.data.readers.covariates import explain_number, map_unique, read_covariates
+from phytoscope.data.readers.doubts import find_doubts
+from phytoscope.data.readers.group_names import name_groups
+from phytoscope.data.readers.missing_images import match_normal_forms
 from phytoscope.data.readers.read_folder import group_by_pattern
-from phytoscope.data.readers.read_table import DECIMAL_COMMA, TABLE_SUFFIXES, find_column, read_table
+from phytoscope.data.readers.read_table import DECIMAL_COMMA, SHEETS, TABLE_SUFFIXES, find_column, read_table
 from phytoscope.data.readers.units import same_unit, split_unit
 from phytoscope.data.source import Fault, Source, find_file, find_folder, printable
-from phytoscope.data.validate.rule_text import parse_rule
-from phytoscope.data.validate.rules import list_columns, resolve_columns
 from phytoscope.errors import ConfigError, DataNotFoundError, suggest
 from phytoscope.schema.config import DataConfig
 from phytoscope.schema.table import GROUP_ID, LABEL, META_PREFIX, PATH, SAMPLE_ID, SOURCE_ROW, TARGET, Task
@@ -38,6 +39,8 @@ _IMAGE_COLUMNS = (
 _FARMBOT_TABLES = ("digital_biomass_labels.xlsx", "digital_biomass_labels.csv")
 # What makes a name more than folders and a file: other separators, roots, drives, `.` and `..`.
 _ODD_NAME = re.compile(r"\\|^/|^.:|\./|//")
+_NO_RESULT = "the cell holds a formula without a stored result"
+_COMPUTE = "open the table and save it in the spreadsheet program"
 _FARMBOT_IMAGES = ("images_med_res", "images")
 
 
@@ -48,8 +51,8 @@ def read_labels(config: DataConfig) -> Source:
         config: `table`, `images`, `target` or `label`, `group_by`, `image_column`, `group_pattern`.
 
     Raises:
-        ConfigError: A needed setting or a named column is missing, both `target` and `label` are given, `unit` is not
-            the one in the column's name, or a rule cannot be read.
+        ConfigError: A needed setting or a named column is missing, both `target` and `label` are given, or `unit` is
+            not the one in the column's name.
         DataNotFoundError: The table or the folder does not exist, or the table has no row.
         DataValidationError: The table cannot be read.
     """
@@ -75,20 +78,18 @@ def read_labels(config: DataConfig) -> Source:
         rows[TARGET], target_faults = _targets(table[answer], rows[SAMPLE_ID], comma=commas[answer])
         faults += target_faults
     else:
-        rows[LABEL] = map_unique(table[answer], canonical_text)
+        rows[LABEL], label_faults = _labels(table[answer], rows[SAMPLE_ID])
+        faults += label_faults
     rows[GROUP_ID] = (
-        _groups(table, group_columns) if group_columns else group_by_pattern(rows[SAMPLE_ID], config.group_pattern)
+        name_groups(table, group_columns) if group_columns else group_by_pattern(rows[SAMPLE_ID], config.group_pattern)
     )
     others, warnings = read_covariates(
         table.drop(columns=[image_column, answer]), rows[SAMPLE_ID], commas, group_columns
     )
+    warnings += find_doubts(table, rows, config, answer, [image_column, *group_columns])
     rows = pd.concat([rows, others.add_prefix(META_PREFIX)], axis=1).reset_index(drop=True)
     task = Task.regression if is_regression else Task.classification
-    source = Source(rows, task, answer, image_column, faults, warnings, unit)
-    # A rule with a wrong name is refused before the images are looked at, which may take hours.
-    for rule in map(parse_rule, config.rules):
-        resolve_columns(rule, list_columns(source))
-    return source
+    return Source(rows, task, answer, image_column, faults, warnings, unit, str(images))
 
 
 def read_farmbot_biomass(config: DataConfig) -> Source:
@@ -144,12 +145,31 @@ def _image_column(table: pd.DataFrame, name: str | None) -> str:
         cells = [str(cell) for cell in table[column].dropna()]
         if cells and all(Path(cell).suffix.lower() in IMAGE_SUFFIXES for cell in cells):
             return str(column)
+    header = _find_header(table)
+    sheets = table.attrs[SHEETS]
     message = (
         "data.image_column: no column looks like image names (tried "
         f"{', '.join(_IMAGE_COLUMNS[:6])}, ...); name it with data.image_column=COLUMN. "
         f"Columns: {', '.join(map(str, table.columns))}."
+        + (f" The header seems to stand in line {header}: delete the lines above it." if header is not None else "")
+        + (_describe_sheets(sheets) if len(sheets) > 1 else "")
     )
     raise ConfigError(message)
+
+
+def _find_header(table: pd.DataFrame) -> int | None:
+    # A title above the table is taken for its header, and the true one stands among its rows.
+    for line, *cells in table.head(10).itertuples():
+        if any(isinstance(cell, str) and cell.strip().lower() in _IMAGE_COLUMNS for cell in cells):
+            return int(line)
+    return None
+
+
+def _describe_sheets(sheets: list[str]) -> str:
+    return (
+        f" Only the first sheet of the workbook is read, {sheets[0]!r}; the others are "
+        f"{', '.join(map(repr, sheets[1:]))}: move the sheet with the images to the front."
+    )
 
 
 def _image_rows(table: pd.DataFrame, column: str, images: Path) -> tuple[pd.DataFrame, list[Fault]]:
@@ -161,7 +181,7 @@ def _image_rows(table: pd.DataFrame, column: str, images: Path) -> tuple[pd.Data
     ]
     names = names.dropna()
     folder = str(images)
-    sample_ids = [_relative_name(str(name), images) for name in names]
+    sample_ids = match_normal_forms([_relative_name(str(name), images) for name in names], images)
     rows = pd.DataFrame(
         {
             SAMPLE_ID: pd.Series(sample_ids, index=names.index, dtype=object),
@@ -205,6 +225,16 @@ def _check_unit(answer: str, given: str) -> str:
     return unit
 
 
+def _labels(cells: pd.Series, names: pd.Series) -> tuple[pd.Series, list[Fault]]:
+    labels = map_unique(cells, canonical_text)
+    is_formula = labels.notna() & labels.astype(str).str.startswith("=")
+    faults = [
+        Fault(str(names[line]), _NO_RESULT, _COMPUTE, str(cells.name), str(labels[line]), int(line))
+        for line in labels.index[is_formula]
+    ]
+    return labels.mask(is_formula, None), faults
+
+
 def _targets(cells: pd.Series, names: pd.Series, *, comma: bool) -> tuple[pd.Series, list[Fault]]:
     if cells.dtype == float:
         return cells, []
@@ -216,7 +246,8 @@ def _targets(cells: pd.Series, names: pd.Series, *, comma: bool) -> tuple[pd.Ser
                 raise ValueError(f"{cell} is not a number")  # noqa: EM102 (caught two lines below)
             return to_number(cell, comma=comma)
         except ValueError as error:
-            reasons[cell] = f"the target is text: {error}"
+            is_formula = str(cell).startswith("=")
+            reasons[cell] = _NO_RESULT if is_formula else f"the target is text: {error}"
             return np.nan
 
     values = map_unique(cells, read).astype(float)
@@ -228,7 +259,7 @@ def _targets(cells: pd.Series, names: pd.Series, *, comma: bool) -> tuple[pd.Ser
         Fault(
             str(name),
             reasons[cell],
-            remedy if is_class else explain_number(str(cell), comma=comma),
+            _COMPUTE if reasons[cell] == _NO_RESULT else remedy if is_class else explain_number(str(cell), comma=comma),
             str(cells.name),
             str(cell),
             int(line),
@@ -236,15 +267,3 @@ def _targets(cells: pd.Series, names: pd.Series, *, comma: bool) -> tuple[pd.Ser
         for line, name, cell in zip(cells.index[unread], names[unread], cells[unread], strict=True)
     ]
     return values, faults
-
-
-def _groups(table: pd.DataFrame, columns: list[str]) -> pd.Series:
-    parts = [map_unique(table[name], canonical_text) for name in columns]
-    # A plant without a complete name must not be thrown together with all the others without one.
-    complete = ~pd.concat(parts, axis=1).isna().any(axis=1)
-    names = parts[0][complete]
-    for part in parts[1:]:
-        names = names + "/" + part[complete]
-    groups = pd.Series([None] * len(table), index=table.index, dtype=object)
-    groups[complete] = names
-    return groups

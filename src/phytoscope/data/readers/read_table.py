@@ -2,39 +2,49 @@
 
 import codecs
 import csv
+import dataclasses
 import io
 import re
-import warnings
-import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import openpyxl
 import pandas as pd
 import pyarrow as pa
-from openpyxl.utils.exceptions import InvalidFileException
 
-from phytoscope.data.readers.cells import Cells, clean_texts, clean_values, find_decimal_commas, give_plain_type
+from phytoscope.data.readers.cells import (
+    Cells,
+    clean_texts,
+    clean_values,
+    find_decimal_commas,
+    find_doubtful_thousands,
+    give_plain_type,
+)
 from phytoscope.data.readers.units import fold_name
+from phytoscope.data.readers.workbook import is_blank, read_workbook
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError, PhytoscopeError, suggest
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".parquet")
 DECIMAL_COMMA = "decimal_comma"
 """Key in the `attrs` of a table: column -> whether its texts write decimals with a comma."""
+DOUBTFUL = "doubtful"
+"""Key in the `attrs` of a table: (line, column, text, number it is read as, number it may be) of doubtful cells."""
+SHEETS = "sheets"
+"""Key in the `attrs` of a table: names of all sheets of its workbook; empty for other files."""
 _LINES_AT_ONCE = 50_000
 _HEAD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class _Raw:
-    """A table before its columns have types: names, cells, lines, and what parted the cells of the file."""
+    """A table before its columns have types: names, cells, lines, what parted the cells of the file, and its sheets."""
 
     columns: list[tuple[str, Cells]]
     lines: pd.Index
     separator: str | None = None
+    sheets: list[str] = field(default_factory=list)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -82,11 +92,24 @@ def read_table(path: Path) -> pd.DataFrame:
         raise DataNotFoundError(message)
     cells = dict(raw.columns)
     commas = find_decimal_commas(cells, raw.separator)
+    doubtful = [cell for name in names for cell in _doubt_cells(name, cells[name], raw.lines, comma=commas[name])]
     # Each column's cells are let go as soon as they have a type: a million rows are held once.
     typed = {name: give_plain_type(cells.pop(name), raw.lines, comma=commas[name]) for name in names}
     table = pd.DataFrame(typed, index=raw.lines)
     table.attrs[DECIMAL_COMMA] = commas
+    table.attrs[DOUBTFUL] = doubtful
+    table.attrs[SHEETS] = raw.sheets
     return table
+
+
+def _doubt_cells(name: str, cells: Cells, lines: pd.Index, *, comma: bool) -> list[tuple[int, str, str, float, float]]:
+    readings = find_doubtful_thousands(cells, comma=comma)
+    if not readings:
+        return []
+    texts = cells if isinstance(cells, list) else cells.to_pylist()
+    return [
+        (int(line), name, text, *readings[text]) for line, text in zip(lines, texts, strict=True) if text in readings
+    ]
 
 
 def find_column(table: pd.DataFrame, name: str, key: str) -> str:
@@ -172,29 +195,8 @@ def _sniff_separator(text: str) -> str:
 
 
 def _read_xlsx(path: Path) -> _Raw:
-    try:
-        with warnings.catch_warnings():
-            # What openpyxl leaves out (styles, drop-down lists) holds no data.
-            warnings.simplefilter("ignore", UserWarning)
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            try:
-                sheet = book.worksheets[0]
-                # Some programs write a wrong size of the sheet, and only that part would be read.
-                sheet.reset_dimensions()
-                lines = [list(row) for row in sheet.iter_rows(values_only=True)]
-            finally:
-                book.close()
-    except (OSError, ValueError, LookupError, SyntaxError, InvalidFileException, zipfile.BadZipFile) as error:
-        message = (
-            f"{str(path)!r} cannot be read as a workbook ({error}): open it and save it as .xlsx again, "
-            "without a password."
-        )
-        raise DataValidationError(message) from error
-    return _to_raw(path, lines)
-
-
-def _is_blank(cell: Any) -> bool:
-    return cell is None or (isinstance(cell, str) and not cell.strip())
+    sheet = read_workbook(path)
+    return dataclasses.replace(_to_raw(path, sheet.rows), sheets=sheet.names)
 
 
 def _to_raw(path: Path, rows: Iterable[list[Any]], *, skipped: int = 0, separator: str | None = None) -> _Raw:
@@ -202,7 +204,7 @@ def _to_raw(path: Path, rows: Iterable[list[Any]], *, skipped: int = 0, separato
     numbered = enumerate(rows, start=1 + skipped)
     header: list[str] = []
     for _, row in numbered:
-        header = ["" if _is_blank(name) else str(name).strip() for name in row]
+        header = ["" if is_blank(name) else str(name).strip() for name in row]
         if any(header):
             break
     if not any(header):
@@ -228,7 +230,7 @@ def _to_raw(path: Path, rows: Iterable[list[Any]], *, skipped: int = 0, separato
     if wrong:
         message = (
             f"{str(path)!r}: more cells than the {len(header)} columns of the header in line {', '.join(wrong[:10])}; "
-            "give every column a name, and put quotes around cells that hold the separator."
+            f"{_explain_width(wrong, lines, is_text=is_text)}."
         )
         raise DataValidationError(message)
     cells = [
@@ -239,13 +241,19 @@ def _to_raw(path: Path, rows: Iterable[list[Any]], *, skipped: int = 0, separato
     )
 
 
+def _explain_width(wrong: list[str], lines: list[int], *, is_text: bool) -> str:
+    if len(wrong) == len(lines) > 1:
+        return f"the header seems to stand in line {wrong[0]}, below a title: delete the lines above it"
+    return "give every column a name" + (", and put quotes around cells that hold the separator" if is_text else "")
+
+
 def _is_empty(row: list[Any]) -> bool:
     # Most rows are told by their first cell.
-    return not row or (_is_blank(row[0]) and all(map(_is_blank, row)))
+    return not row or (is_blank(row[0]) and all(map(is_blank, row)))
 
 
 def _has_more(row: list[Any], length: int) -> bool:
-    return not all(map(_is_blank, row[length:]))
+    return not all(map(is_blank, row[length:]))
 
 
 def _read_parquet(path: Path) -> _Raw:

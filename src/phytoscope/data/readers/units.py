@@ -36,6 +36,43 @@ _AMOUNTS = (
     "count",
 )
 
+_MASSES_AND_SIZES = frozenset({*_MASSES.values(), "px", "mm", "cm", "mm2", "cm2", "m2", "dm2", "mm3", "cm3", "ml", "l"})
+# What is made of amounts by subtraction, logarithm or standardising may be negative.
+_SIGNED_WORDS = frozenset({"ln", "lg", "z", "rate", "rgr", "agr", "dev", "sd", "bias", "norm", "pc", "blup", "std"})
+_SIGNED_BEGINNINGS = (
+    *(
+        "log",
+        "chang",
+        "delta",
+        "diff",
+        "loss",
+        "lost",
+        "gain",
+        "growth",
+        "increas",
+        "increment",
+        "decreas",
+        "decrement",
+    ),
+    *(
+        "declin",
+        "reduc",
+        "deviat",
+        "resid",
+        "error",
+        "anomal",
+        "offset",
+        "shift",
+        "scor",
+        "zscor",
+        "normali",
+        "standardi",
+    ),
+    *("scaled", "centred", "centered", "effect", "contrast", "slope", "trend", "coef", "transform", "boxcox", "pca"),
+    *("\N{GREEK SMALL LETTER DELTA}", "differenz", "abweichung", "veränderung", "veraenderung"),
+)
+_SIGNED_ENDINGS = ("änderung", "aenderung", "differenz", "zunahme", "abnahme", "verlust", "zuwachs", "abweichung")
+
 
 def split_unit(name: str) -> tuple[str, str]:
     """Parts the name of a column from the unit in it.
@@ -68,26 +105,26 @@ def fold_name(name: str) -> str:
 def is_amount(name: str, unit: str) -> bool:
     """Whether a quantity cannot be negative: a mass, a length, an area, a volume, a number of pixels or of things.
 
+    What is made of such quantities can be: logarithms, changes, differences, rates, standardised and residual values.
+
     Args:
         name: Name of its column.
         unit: Its unit; may be empty.
     """
+    words = _split_words(name)
+    if any(
+        word in _SIGNED_WORDS or word.startswith(_SIGNED_BEGINNINGS) or word.endswith(_SIGNED_ENDINGS) for word in words
+    ):
+        return False
     known = UNITS.get(unit.strip().lower(), "")
-    words = re.split(r"[\W_\d]+", name.casefold())
-    return known in {
-        "g",
-        "kg",
-        "mg",
-        "µg",
-        "px",
-        "mm",
-        "cm",
-        "mm2",
-        "cm2",
-        "m2",
-        "dm2",
-        "mm3",
-        "cm3",
-        "ml",
-        "l",
-    } or any(amount in words or any(word.endswith(amount) for word in words) for amount in _AMOUNTS)
+    return known in _MASSES_AND_SIZES or any(word.endswith(_AMOUNTS) for word in words)
+
+
+def _split_words(name: str) -> list[str]:
+    # `deltaHeight` is two words, and the digits of `log10` do not matter.
+    parted = re.sub(
+        r"(?<=[^\W\d_])(?<![A-ZÄÖÜ])(?=[A-ZÄÖÜ])",
+        " ",
+        unicodedata.normalize("NFC", name).replace("\N{INCREMENT}", " delta "),
+    )
+    return [word for word in re.split(r"[\W_\d]+", parted.casefold()) if word]

@@ -167,7 +167,9 @@ class _Dealer:
                 behind += _PRESENCE * unit
             all_room = self.shares[part] * self.all_total - self.all_had[part]
             fits = round(2 * room - unit, _DIGITS) >= 0 and round(2 * all_room - size, _DIGITS) >= 0
-            score = (fits, round(behind if fits else room + _TOTAL_WEIGHT_OF_LARGE * all_room, _DIGITS))
+            # Of what has been dealt so far: a large part lacks most of the whole until the end, and would take all.
+            all_behind = min(all_room, self.shares[part] * (self.all_dealt + size) - self.all_had[part])
+            score = (fits, round(behind if fits else room + _TOTAL_WEIGHT_OF_LARGE * all_behind, _DIGITS))
             if score > best_score:
                 best, best_score = part, score
         self._book(held, size, best, 1)

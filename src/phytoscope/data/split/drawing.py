@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from phytoscope.data.copies.groups import join_groups
 from phytoscope.data.split.deal import count_groups, deal_groups
-from phytoscope.data.split.leaks import check_split, describe_leaks, find_leaks
+from phytoscope.data.split.leaks import check_split, find_leaks, summarise_leaks
 from phytoscope.data.split.official_split import read_official_column
 from phytoscope.data.split.strata import Strata, code_strata
 from phytoscope.errors import SplitError, SplitLeakageError
-from phytoscope.schema.artifact import hash_content
 from phytoscope.schema.config import SplitConfig
-from phytoscope.schema.table import FOLD, GROUP_ID, LABEL, SAMPLE_ID, SHA256, SPLIT, SPLIT_COLUMNS, TARGET, Split, Task
+from phytoscope.schema.table import FOLD, GROUP_ID, LABEL, SAMPLE_ID, SPLIT, SPLIT_COLUMNS, TARGET, Split, Task
 
 NO_FOLD = -1
 """Fold of the test images: they choose nothing."""
@@ -142,18 +141,6 @@ def find_thin_strata(manifest: pd.DataFrame, split: pd.DataFrame, task: Task) ->
     return thin
 
 
-def hash_split(split: pd.DataFrame) -> str:
-    """Content hash of a split: which image stands where, whatever the order of the rows."""
-    return hash_content(sorted(zip(split[SAMPLE_ID], split[SPLIT], split[FOLD].astype(int).tolist(), strict=True)))
-
-
-def hash_manifest(manifest: pd.DataFrame) -> str:
-    """Content hash of a manifest, the data's version: names, pictures, answers and groups, whatever the order."""
-    columns = [SAMPLE_ID, SHA256, LABEL, TARGET, GROUP_ID]
-    rows = manifest[columns].astype(object).where(manifest[columns].notna(), None)
-    return hash_content(sorted(map(list, rows.itertuples(index=False)), key=lambda row: str(row[0])))
-
-
 def _shares(config: SplitConfig) -> dict[str, float]:
     return {"val": config.val, "calibration": config.calibration, "test": config.test}
 
@@ -183,11 +170,12 @@ def _complete_official(
 ) -> NDArray[np.int64]:
     official = read_official_column(manifest, str(config.column))
     given = pd.DataFrame({SAMPLE_ID: manifest[SAMPLE_ID], SPLIT: official})
+    # Rejected rows are in no split, so what they share with others spoils no score; an inspection tells of them.
     leaks = find_leaks(manifest, given)
     if leaks:
         message = (
-            f"the official split in column {config.column!r} leaks: {describe_leaks(leaks)}. Put both images of a pair "
-            "into one split, or leave out data.split.column so that a split without leaks is drawn."
+            f"the official split in column {config.column!r} leaks: {summarise_leaks(leaks)}. Put both images of a "
+            "pair into one split, or leave out data.split.column so that a split without leaks is drawn."
         )
         raise SplitLeakageError(message)
     parts = pd.Index(_SPLITS).get_indexer(pd.Index(official)).astype(np.int64)

@@ -108,11 +108,11 @@ def check_split(manifest: pd.DataFrame, split: pd.DataFrame) -> None:
         raise SplitError(message)
     leaks = find_leaks(manifest, split)
     if leaks:
-        message = f"the split leaks: {describe_leaks(leaks)}. Draw it again by group."
+        message = f"the split leaks: {summarise_leaks(leaks)}. Draw it again by group."
         raise SplitLeakageError(message)
 
 
-def describe_leaks(leaks: list[Leak], limit: int = _SHOWN) -> str:
+def summarise_leaks(leaks: list[Leak], limit: int = _SHOWN) -> str:
     """The first pairs in words, and how many there are in all."""
     words = "; ".join(leak.text for leak in leaks[:limit])
     more = f"; and {len(leaks) - limit} more" if len(leaks) > limit else ""

@@ -1,20 +1,16 @@
 """Checks labels and targets: missing, out of range, spelled in several ways, different for the same picture."""
 
-import re
-import unicodedata
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from phytoscope.data.readers.spellings import find_codes, fold_label
 from phytoscope.data.readers.units import is_amount
 from phytoscope.data.source import Source
 from phytoscope.data.validate.fault_log import FaultLog
 from phytoscope.schema.config import DataConfig
 from phytoscope.schema.table import LABEL, SAMPLE_ID, SHA256, SOURCE_ROW, TARGET, Task
 
-CODES_FOR_MISSING = (-99.0, -999.0, -9999.0, -99999.0, -999999.0)
-"""Numbers that people write for "not measured" where no real value is negative."""
 _KEPT = "the image is kept in unlabelled.parquet"
 _SHOWN = 5
 
@@ -34,30 +30,6 @@ def check_answers(rows: pd.DataFrame, source: Source, config: DataConfig, faults
     if source.task is Task.classification:
         return _check_labels(rows, source, faults)
     return _check_targets(rows, source, config, faults)
-
-
-def find_codes(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which numbers are codes for "not measured": -99, -999, ... in a column without any other negative number.
-
-    Args:
-        values: Shape (N,); NaN is missing.
-
-    Returns:
-        Shape (N,), bool.
-    """
-    codes = np.isin(values, CODES_FOR_MISSING)
-    return codes if codes.any() and not (values[~codes] < 0).any() else np.zeros(len(values), dtype=bool)
-
-
-def fold_label(label: str) -> str:
-    """The label without regard to case, spaces, underscores and hyphens.
-
-    Numbers stay as they are, and what parts two digits stays a parting: `p1_1` is not `p11`.
-    """
-    text = unicodedata.normalize("NFKC", label).casefold().strip()
-    if re.search(r"[^\W\d_]", text) is None:
-        return text
-    return re.sub(r"[\s_\-]+", "", re.sub(r"(?<=\d)[\s_\-]+(?=\d)", "/", text))
 
 
 def find_contradictions(rows: pd.DataFrame, source: Source, faults: FaultLog) -> None:

@@ -57,6 +57,20 @@ def check_rules(
         )
 
 
+def check_rule_names(source: Source, config: DataConfig) -> None:
+    """Makes sure that every rule can be read and names columns that are there, before any image is looked at.
+
+    Args:
+        source: The user's rows.
+        config: `rules` is read.
+
+    Raises:
+        ConfigError: A rule cannot be read, or names a column that is not there; the text names the nearest.
+    """
+    for rule in map(parse_rule, config.rules):
+        resolve_columns(rule, list_columns(source))
+
+
 def list_columns(source: Source) -> dict[str, str]:
     """The user's columns that a rule may name: user's name -> column of the source's rows."""
     answer = LABEL if source.task is Task.classification else TARGET

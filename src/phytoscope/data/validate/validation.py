@@ -174,7 +174,8 @@ def _check_images(
     # A name without its extension is a file that is not there, whatever else it is.
     nameless = reasons.str.startswith("unknown image extension").to_numpy(dtype=bool)
     usual = reasons[broken].map({reason: _remedy(reason) for reason in set(reasons[broken])})
-    guessed = pd.Series(suggest_files(rows[absent | nameless]), index=rows.index[absent | nameless], dtype=object)
+    unfound = rows[absent | nameless]
+    guessed = pd.Series(suggest_files(unfound, source.image_folder), index=unfound.index, dtype=object)
     remedies = guessed.dropna().combine_first(usual)
     faults.add(
         broken,

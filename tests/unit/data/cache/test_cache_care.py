@@ -13,12 +13,14 @@ from factories.images import write_image
 from phytoscope.data.cache import shards
 from phytoscope.data.cache.cache_care import PieceKind, bound_cache, list_cache, prune_cache
 from phytoscope.data.cache.pixel_cache import open_pixel_cache
+from phytoscope.data.cache_tag import tag_cache
 from phytoscope.errors import ConfigError, DataNotFoundError
 from phytoscope.schema.config import ResizeMode
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.transforms.preprocess import Preprocess
 
 DAY_S = 24 * 3600
+PART = "facts-01234567-00000000000000000001-89abcdef.parquet"
 
 
 @pytest.fixture(autouse=True)
@@ -55,8 +57,9 @@ def write_old_cache(folder, name="0123456789abcdef01234567"):
 
 def write_facts(folder):
     (folder / "facts").mkdir(parents=True)
-    (folder / "facts" / "facts-01234567-0-ab.parquet").write_bytes(b"PAR1")
+    (folder / "facts" / PART).write_bytes(b"PAR1")
     (folder / "facts" / ".lock").touch()
+    tag_cache(folder / "facts")
 
 
 def kinds(folder):
@@ -130,6 +133,32 @@ def test_everything_goes_but_what_is_foreign(folder):
     prune_cache(folder, everything=True)
     assert kinds(folder) == [PieceKind.other]
     assert all(path.read_text(encoding="utf-8") == "mine" for path in foreign)
+
+
+@pytest.mark.parametrize(
+    ("name", "tagged"), [("facts-2024.parquet", True), ("facts-2024.parquet", False), (PART, False)]
+)
+def test_facts_of_somebody_else_stay(folder, name, tagged):
+    """A folder `facts` is ours by our mark in it and by the names of all its files, not by its own name."""
+    write_facts(folder)
+    (folder / "facts" / name).write_bytes(b"mine")
+    if not tagged:
+        (folder / "facts" / "CACHEDIR.TAG").unlink()
+    build(folder, range(2))
+    pruned = prune_cache(folder, everything=True)
+    assert PieceKind.facts not in {piece.kind for piece in pruned.removed}
+    assert (folder / "facts" / name).read_bytes() == b"mine"
+
+
+def test_facts_that_somebody_writes_stay(folder):
+    """While another process writes facts none are removed, and that is told; afterwards they go."""
+    write_facts(folder)
+    with filelock.FileLock(folder / "facts" / ".lock"):
+        pruned = prune_cache(folder, everything=True)
+    assert ([piece.kind for piece in pruned.busy], pruned.removed) == ([PieceKind.facts], [])
+    assert (folder / "facts" / PART).exists()
+    assert [piece.kind for piece in prune_cache(folder, everything=True).removed] == [PieceKind.facts]
+    assert list_cache(folder) == []
 
 
 def test_empty_preparation_is_removed(folder):

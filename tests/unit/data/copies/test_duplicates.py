@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from factories.textures import draw_texture
+from phytoscope.data.copies import duplicates
 from phytoscope.data.copies.duplicates import add_duplicate_ids, find_near_duplicates
-from phytoscope.data.facts.image_facts import read_image_facts
+from phytoscope.data.facts.image_facts import ImageFacts, read_image_facts
 from phytoscope.errors import DataValidationError
 from phytoscope.schema.progress import SilentProgress
 
@@ -77,6 +78,40 @@ def test_ids_do_not_depend_on_the_order(planted):
     assert (
         marked.groupby("duplicate_id")["sha256"].min() == marked.groupby("duplicate_id")["sha256"].first().index
     ).all()
+
+
+def count_reads(facts):
+    """Facts that count how often each thumbnail is read."""
+    reads = np.zeros(len(facts.table), dtype=int)
+
+    def read_long(column, positions):
+        if column == "thumbnail":
+            np.add.at(reads, positions, 1)
+        return facts.read_long(column, positions)
+
+    return ImageFacts(facts.table, read_long), reads
+
+
+def test_every_thumbnail_is_read_once(planted, monkeypatch):
+    """However few pairs are compared at a time: a thumbnail costs reading a whole part of the facts."""
+    monkeypatch.setattr(duplicates, "_PAIRS_PER_BATCH", 2)
+    facts, reads = count_reads(planted[1])
+    found = find_near_duplicates(facts, np.arange(18), progress=SilentProgress())
+    assert found.candidates > 10
+    assert reads.max() == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_more_thumbnails_than_fit_into_memory(planted, monkeypatch, size):
+    """They are read tile by tile, two of them at a time, and the pairs are the same."""
+    positions = np.random.default_rng(0).permutation(18)
+    expected = find_near_duplicates(planted[1], positions, progress=SilentProgress())
+    monkeypatch.setattr(duplicates, "_PICTURES_PER_TILE", size)
+    facts, reads = count_reads(planted[1])
+    found = find_near_duplicates(facts, positions, progress=SilentProgress())
+    assert np.array_equal(found.first, expected.first)
+    assert np.array_equal(found.second, expected.second)
+    assert reads.max() <= -(-18 // size)
 
 
 def test_part_of_the_files(planted):

@@ -77,6 +77,7 @@ def test_summary_names_contradictions():
     assert (summary.declared, summary.joined) == (5, 3)
     assert summary.merged == {"a": ["a", "b"], "c": ["c", "d"]}
     assert summary.conflicting == ["a"]
+    assert "different labels: for example 00000.png and 00001.png." in summary.to_text()
     assert "5 declared groups became 3" in summary.to_text()
 
 
@@ -106,3 +107,12 @@ def test_index_of_the_rows_is_kept():
     pd.testing.assert_series_equal(
         join_groups(manifest), pd.Series(["b", "b"], index=[1, 2], name="group_id", dtype=object)
     )
+
+
+def test_undeclared_groups_are_not_called_declared():
+    """Without any group of the user, the sentence speaks of pictures, and never shows the hash of one."""
+    manifest = make_manifest(["image/0", "image/1", "image/2"], [*"aba"], task=Task.classification, pictures=[0, 0, 1])
+    text = summarise_joins(manifest, join_groups(manifest)).to_text()
+    assert text.startswith("3 pictures form 2 groups, because some are copies of others. 1 of them join pictures with")
+    assert "declared" not in text
+    assert "image/" not in text

@@ -7,7 +7,7 @@ import pytest
 from factories.images import encode
 from factories.textures import draw_texture
 from phytoscope.data.facts.descriptor import describe_pixels
-from phytoscope.data.facts.image_features import count_green_pixels, measure_pixels, shrink
+from phytoscope.data.facts.image_features import measure_green_fraction, measure_pixels, shrink
 from phytoscope.schema.image_facts import COLOUR_COLUMNS, LONG_COLUMNS, PERCEPTUAL_HASH, QUALITY_COLUMNS
 from phytoscope.schema.table import GREEN_PX
 from phytoscope.transforms.decode import decode_with_facts
@@ -93,11 +93,11 @@ def test_picture_is_never_enlarged():
     assert shrink(np.zeros((300, 1200, 3), np.uint8)).shape == (64, 256, 3)
 
 
-def test_green_pixels_of_the_original_are_counted():
-    """The count is in pixels of the picture given, also where only every second one is looked at."""
+def test_share_of_green_is_that_of_the_original():
+    """The share is that of the picture given, also where only every second pixel is looked at."""
     pixels = np.full((1200, 2000, 3), (120, 110, 100), dtype=np.uint8)
     pixels[:600] = (40, 160, 50)
-    assert count_green_pixels(pixels) == pytest.approx(600 * 2000, rel=0.01)
+    assert measure_green_fraction(pixels) == pytest.approx(0.5, rel=0.01)
 
 
 def test_descriptor_tells_textures_and_colours_apart():

@@ -210,3 +210,28 @@ def test_real_pictures_have_their_weights(real_data_root, tmp_path):
     config = DataConfig(DataKind.table, table=str(root / "labels.csv"), images=str(root / "images"), target=target)
     validated = look_and_validate(read_source(config), tmp_path / "looked", config)
     assert (len(validated.manifest), len(validated.rejected)) == (9, 0)
+
+
+def test_number_that_may_be_a_thousand_times_smaller_is_a_warning(tmp_path):
+    """The cell is named as it is written, with both readings; its row is kept."""
+    rows = [["a.png", 1, "0.5"], ["b.png", 2, "1,250"], ["c.png", 3, "2.5"]]
+    (warning,) = read_source(configure(make_dataset(tmp_path, rows))).warnings
+    assert (warning.source_row, warning.column, warning.value) == (3, "weight_g", "1,250")
+    assert warning.reason.endswith("'1,250' is read as 1250 and may mean 1.25")
+
+
+@pytest.mark.parametrize(
+    ("name", "negatives", "options", "lines"),
+    [
+        ("w", 1, {}, [2]),
+        ("w", 0, {}, []),
+        ("w", 6, {}, []),
+        ("w", 1, {"target_min": -5.0}, []),
+        ("w (g)", 1, {}, []),
+    ],
+)
+def test_rare_negative_target_is_a_warning(tmp_path, name, negatives, options, lines):
+    """One among many others is doubted where neither the unit nor a setting says what is allowed."""
+    rows = [[f"{row}.png", -1.5 if row < negatives else row] for row in range(20)]
+    source = read_source(configure(make_dataset(tmp_path, rows, ["file", name]), target=name, **options))
+    assert [warning.source_row for warning in source.warnings] == lines

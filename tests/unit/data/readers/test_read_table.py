@@ -11,7 +11,7 @@ import pytest
 
 from factories.tables import HEADER, ROWS, write_csv, write_xlsx
 from phytoscope.data.readers.cells import canonical_text, to_number
-from phytoscope.data.readers.read_table import DECIMAL_COMMA, find_column, read_table
+from phytoscope.data.readers.read_table import DECIMAL_COMMA, DOUBTFUL, find_column, read_table
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError
 
 
@@ -82,6 +82,10 @@ def test_umlauts_survive(tmp_path, encoding):
         (["1e-3", "2E2"], [0.001, 200.0]),
         (["+1", "-2"], [1.0, -2.0]),
         (["1'234.5", "1\N{NO-BREAK SPACE}000"], [1234.5, 1000.0]),
+        (["1\N{NO-BREAK SPACE}200,5", "2"], [1200.5, 2.0]),
+        (["1\N{NARROW NO-BREAK SPACE}200,500", "2"], [1200.5, 2.0]),
+        (["1\N{THIN SPACE}200.5", "2"], [1200.5, 2.0]),
+        (["1 200,5", "2"], [1200.5, 2.0]),
         (["WAHR", "falsch"], [True, False]),
         (["TRUE", ""], [True, None]),
         (["1", "0"], [1.0, 0.0]),
@@ -297,3 +301,23 @@ def test_numbers_of_a_workbook_survive_texts_with_commas(tmp_path):
 def test_signs_of_other_places_are_understood(value):
     """Spaces between thousands, and the minus sign of a text program."""
     assert to_number(value, comma=True) in (1234, 1234.5, -0.5)
+
+
+@pytest.mark.parametrize(
+    ("cells", "doubtful"),
+    [
+        (["0.5", "1,250", "2.5"], ["1,250"]),
+        (["0,5", "1.250", "2,5"], ["1.250"]),
+        (["0.5", "1,250", "1,250.5"], []),
+        (["0.5", "1,250", "900.5"], []),
+        (["1,250", "1,300", "2.5"], []),
+        (["0.5", "1,250", "ca. 3"], ["1,250"]),
+        (["0", "0", "1,250"], []),
+    ],
+)
+def test_lone_sign_of_thousands_is_doubted(tmp_path, cells, doubtful):
+    """Far beyond all other numbers, it may well be a decimal sign; the line is named with both readings."""
+    path = write_csv(tmp_path / "table.csv", ["name", "value"], [["a", cell] for cell in cells])
+    found = read_table(path).attrs[DOUBTFUL]
+    assert [cell[2] for cell in found] == doubtful
+    assert [cell[3:] for cell in found] == [(1250.0, 1.25)] * len(doubtful)

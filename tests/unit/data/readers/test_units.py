@@ -51,10 +51,26 @@ def test_names_are_compared_without_their_unit():
         ("Blattfläche", "", True),
         ("change", "", False),
         ("t", "°C", False),
+        ("weight_loss_g", "g", False),
+        ("weight change", "g", False),
+        ("log_fresh_weight", "", False),
+        ("log10 biomass", "g", False),
+        ("ln_mass", "", False),
+        ("delta_height", "", False),
+        ("deltaHeight", "cm", False),
+        ("\N{INCREMENT}mass", "g", False),
+        ("z_score_biomass", "", False),
+        ("leaf area growth rate", "cm2", False),
+        ("weight_residual", "g", False),
+        ("normalised_leaf_area", "", False),
+        ("Gewichtszunahme", "g", False),
+        ("substrate mass", "", True),
+        ("freshWeight", "", True),
+        ("dw", "g", True),
     ],
 )
 def test_amounts_cannot_be_negative(name, unit, expected):
-    """A mass, a length or an area; not a change and not a temperature."""
+    """A mass, a length or an area; not a temperature, and nothing that is made of amounts and has a sign."""
     assert is_amount(name, unit) is expected
 
 

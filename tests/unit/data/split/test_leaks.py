@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from factories.tables import make_manifest
-from phytoscope.data.split.leaks import LeakKind, check_split, describe_leaks, find_leaks
+from phytoscope.data.split.leaks import LeakKind, check_split, find_leaks, summarise_leaks
 from phytoscope.errors import SplitError, SplitLeakageError
 
 
@@ -121,7 +121,7 @@ def test_long_list_is_cut():
     groups = np.repeat([f"g{number:02d}" for number in range(30)], 2)
     manifest = make_manifest(groups, range(60))
     split = pd.DataFrame({"sample_id": manifest["sample_id"], "split": ["train", "test"] * 30})
-    text = describe_leaks(find_leaks(manifest, split))
+    text = summarise_leaks(find_leaks(manifest, split))
     assert text.startswith("30 pairs stand on both sides: '00000.png' (train) and '00001.png' (test)")
     assert text.endswith("; and 20 more")
     assert text.count("belong to the group") == 10

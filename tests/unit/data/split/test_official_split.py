@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from factories.tables import make_manifest, write_csv
+from phytoscope.data.readers.split_names import is_split_name, official_split_of
 from phytoscope.data.split import split_by_group
-from phytoscope.data.split.official_split import is_split_name, official_split_of, read_split
+from phytoscope.data.split.official_split import read_given_column, read_split
 from phytoscope.errors import ConfigError, SplitError, SplitLeakageError
 from phytoscope.schema.config import SplitConfig
 from phytoscope.schema.table import Task
@@ -122,13 +123,13 @@ def make_files():
     [
         ["x/a.png", "x/b.png", "y/b.png", "y/c.png"],
         ["./x/a.png", "x\\b.png", "/photos/y/b.png", "c.png"],
-        ["elsewhere/a.png", "x/b.png", "y/b.png", "elsewhere/c.png"],
+        ["photos/x/a.png", "photos\\x\\b.png", "/photos/y/b.png", "photos/y/c.png"],
     ],
 )
 def test_images_are_found_by_name_path_or_file(tmp_path, names):
     """Each line is matched by sample, by path, or by a file name that is the only one."""
     rows = [[name, split] for name, split in zip(names, ["train", "train", "val", "test"], strict=True)]
-    split = read_split(write_csv(tmp_path / "s.csv", ["image", "subset"], rows[::-1]), make_files())
+    split = read_split(write_csv(tmp_path / "s.csv", ["image", "subset"], rows[::-1]), make_files()).table
     assert split.to_numpy().tolist() == [
         ["x/a.png", "train"],
         ["x/b.png", "train"],
@@ -143,14 +144,46 @@ def test_own_split_file_is_read(tmp_path):
     drawn = split_by_group(manifest, Task.classification, SplitConfig(), 0)
     drawn.to_parquet(tmp_path / "split.parquet")
     read = read_split(tmp_path / "split.parquet", manifest)
-    assert list(read["split"]) == list(drawn["split"])
+    assert list(read.table["split"]) == list(drawn["split"])
+    assert read.unknown == []
 
 
 def test_ambiguous_file_name_is_not_guessed(tmp_path):
     """Two images are called b.png, so that name alone tells nothing; lines about other images do no harm."""
     rows = [["b.png", "train"], ["a.png", "test"], ["gone.png", "whatever"], [None, "train"]]
     split = read_split(write_csv(tmp_path / "s.csv", ["file", "split"], rows), make_files())
-    assert split.to_numpy().tolist() == [["x/a.png", "test"]]
+    assert split.table.to_numpy().tolist() == [["x/a.png", "test"]]
+    assert split.unknown == ["b.png", "gone.png"]
+
+
+def test_name_with_a_folder_is_not_the_file_in_another(tmp_path):
+    """An image that is not there does not hand its split to its namesake elsewhere."""
+    rows = [["x/b.png", "train"], ["y/b.png", "test"], ["z/a.png", "test"], ["other/x/a.png", "test"]]
+    manifest = make_files().iloc[[0, 2, 3]]
+    split = read_split(write_csv(tmp_path / "s.csv", ["file", "split"], rows), manifest)
+    assert split.table.to_numpy().tolist() == [["y/b.png", "test"]]
+    assert split.unknown == ["x/b.png", "z/a.png", "other/x/a.png"]
+
+
+def test_bare_name_is_matched_against_all_images(tmp_path):
+    """Of an image that was left out the namesake is not meant."""
+    rows = [["b.png", "train"], ["c.png", "test"]]
+    assert read_split(write_csv(tmp_path / "s.csv", ["file", "split"], rows), make_files()).unknown == ["b.png"]
+
+
+def test_column_speaks_of_rows_that_were_left_out(tmp_path):
+    """They have a split too, whatever is wrong with them; what names no split there is passed over."""
+    rows = make_official(["train", "test"], n_groups=4, size=1)
+    rows.loc[2, "meta/set"] = "unsure"
+    again = rows.iloc[[1]].assign(**{"meta/set": "dev"})
+    given = read_given_column(rows.iloc[[0, 1]], pd.concat([rows, again], ignore_index=True), "SET")
+    names = list(rows["sample_id"])
+    assert given.table.to_numpy().tolist() == [
+        [names[0], "train"],
+        [names[1], "test"],
+        [names[3], "test"],
+        [names[1], "val"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -172,4 +205,4 @@ def test_bad_split_file_is_refused(tmp_path, header, rows, match):
 def test_split_proper_wins_over_cameras(tmp_path):
     """A column `subset` with camera names beside `phase` with splits is not taken for the split."""
     path = write_csv(tmp_path / "s.csv", ["image", "subset", "phase"], [["a.png", "cam1", "train"]])
-    assert list(read_split(path, make_files())["split"]) == ["train"]
+    assert list(read_split(path, make_files()).table["split"]) == ["train"]

@@ -7,7 +7,7 @@ import pytest
 from contract.source_checks import ROOT
 from phytoscope.configs import CONFIG_DIR, compose_config, list_groups
 from phytoscope.configs.words import normalise_words
-from phytoscope.schema.config import SCHEMA_OF_GROUP
+from phytoscope.schema.config import SCHEMA_OF_GROUP, SplitConfig
 
 PRESETS = [f"{group}={preset}" for group, presets in list_groups().items() for preset in presets]
 GROUPS = "|".join([*SCHEMA_OF_GROUP, "experiment", "debug"])
@@ -54,7 +54,7 @@ def test_documented_settings_exist(document):
     text = document.read_text(encoding="utf-8")
     groups = list_groups()
     known = {f"{group}.{name}" for group, schema in SCHEMA_OF_GROUP.items() for name in schema.__dataclass_fields__}
-    known |= {f"data.split.{name}" for name in ("val", "calibration", "test")}
+    known |= {f"data.split.{name}" for name in SplitConfig.__dataclass_fields__}
     assert sorted(set(SETTING.findall(text)) - known) == []
     normalise_words(sorted(set(CHOICE.findall(text))), groups)
 

@@ -204,8 +204,8 @@ def _prepare_with(preprocess: Preprocess) -> Callable[[tuple[str, str]], NDArray
         content = read_bytes(Path(path))
         if hashlib.sha256(content).hexdigest() != sha256:
             message = (
-                f"the image {path!r} has changed since the data were prepared: run the prepare step again, or a new run "
-                "(--fresh) if the file kept its size and time."
+                f"the image {path!r} has changed since the data were prepared: run the prepare step again, or a new "
+                "run (--fresh) if the file kept its size and time."
             )
             raise ArtifactError(message)
         return preprocess(decode_image(content, name=path, max_megapixels=preprocess.max_megapixels))

@@ -109,32 +109,30 @@ def _explain_corner(question: Question) -> list[Explained]:
 
 
 def _explain_source(question: Question) -> list[Explained]:
-    names = _varying(question, question.data.roles.tags)
-    if not names:
-        return []
-    shown = ", ".join(map(_shown, names))
-    view = join_views([one_hot(question.data.rows[name]) for name in names])
+    columns = question.data.roles.tags
+    names = _varying(question, columns)
     if all(any(part in _shown(name).lower() for name in names) for part in _PARTS_OF_TAG):
-        return [_explain_view(question, TAG, f"What a tag in the picture may say ({shown})", shown, view)]
-    return [_explain_view(question, SOURCE, f"Where the picture comes from ({shown})", shown, view)]
+        return _explain_columns(question, columns, one_hot, TAG, "What a tag in the picture may say")
+    return _explain_columns(question, columns, one_hot, SOURCE, "Where the picture comes from")
 
 
 def _explain_condition(question: Question) -> list[Explained]:
-    names = _varying(question, question.data.roles.conditions)
-    if not names:
-        return []
-    shown = ", ".join(map(_shown, names))
-    view = join_views([one_hot(question.data.rows[name]) for name in names])
-    return [_explain_view(question, CONDITION, f"The condition ({shown})", shown, view)]
+    return _explain_columns(question, question.data.roles.conditions, one_hot, CONDITION, "The condition")
 
 
 def _explain_time(question: Question) -> list[Explained]:
-    names = _varying(question, question.data.roles.times)
+    return _explain_columns(question, question.data.roles.times, times_of, TIME, "When the picture was taken")
+
+
+def _explain_columns(
+    question: Question, columns: tuple[str, ...], encode: Callable[[pd.Series], Floats], name: str, subject: str
+) -> list[Explained]:
+    names = _varying(question, columns)
     if not names:
         return []
     shown = ", ".join(map(_shown, names))
-    view = join_views([times_of(question.data.rows[name]) for name in names])
-    return [_explain_view(question, TIME, f"When the picture was taken ({shown})", shown, view)]
+    view = join_views([encode(question.data.rows[column]) for column in names])
+    return [_explain_view(question, name, f"{subject} ({shown})", shown, view)]
 
 
 _EXPLAINERS: tuple[Callable[[Question], list[Explained]], ...] = (

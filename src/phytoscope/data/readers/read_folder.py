@@ -2,18 +2,19 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from phytoscope.data.readers.split_names import is_split_name
 from phytoscope.data.source import Fault, Source, find_folder, printable
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError
 from phytoscope.schema.config import DataConfig
 from phytoscope.schema.table import GROUP_ID, LABEL, PATH, SAMPLE_ID, SOURCE_ROW, Task
 from phytoscope.transforms.decode import IMAGE_SUFFIXES
 
-_SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 # Files that operating systems leave everywhere; nobody wants to read about them.
 _SILENT_NAMES = frozenset({"thumbs.db", "desktop.ini"})
 
@@ -37,11 +38,13 @@ def read_folder(config: DataConfig) -> Source:
             f"data.root: {str(root)!r} {found}; expected one sub-folder per class with the images of that class inside."
         )
         raise DataNotFoundError(message)
-    if all(name.lower() in _SPLIT_NAMES for name in classes):
+    if all(map(is_split_name, classes)):
         largest = next((name for name in classes if name.lower().startswith("train")), classes[0])
         message = (
-            f"data.root: {str(root)!r} is already split ({', '.join(classes)}). Name one of these folders, for example "
-            f"data.root={root / largest}; phytoscope draws its own split, with leaves and plants kept together."
+            f"data.root: {str(root)!r} is already split ({', '.join(classes)}). To keep and check that split, "
+            f"make a table of it: phytoscope data import imagefolder {shlex.quote(str(root))}. Or name one of these "
+            f"folders, for example data.root={root / largest}; phytoscope draws its own split, with leaves and plants "
+            "kept together."
         )
         raise DataValidationError(message)
     rows: list[dict[str, Any]] = []

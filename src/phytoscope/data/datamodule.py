@@ -1,8 +1,8 @@
 """Batches for training and validation, from the pixel cache."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import lightning
 import numpy as np
@@ -15,6 +15,21 @@ from phytoscope.schema.pixels import PixelSource
 from phytoscope.transforms.augment import Augmentation
 
 
+class Batch(NamedTuple):
+    """What a network sees and should answer at once.
+
+    Attributes:
+        images: Shape (N, 3, S, S), uint8, RGB, 0-255.
+        target: Class indices of shape (N,), int64, or numbers of shape (N, targets), float32, on the learned scales,
+            NaN where a row lacks one.
+        covariates: Shape (N, covariate_dim), float32.
+    """
+
+    images: Tensor
+    target: Tensor
+    covariates: Tensor
+
+
 @dataclass(frozen=True)
 class Samples:
     """Images and answers of one split.
@@ -23,26 +38,33 @@ class Samples:
         pixels: All pictures, read by their row as squares of shape (S, S, 3), uint8, RGB, 0-255: the pixel cache, which
             sends a loading process the names of its files, or an array.
         rows: Row in `pixels` of each sample, shape (N,), int64.
-        target: Class index (int64) or number on the learned scale (float32), shape (N,).
+        target: Class indices of shape (N,), int64, or numbers of shape (N, targets), float32, on the learned scales,
+            NaN where a row lacks one.
+        covariates: What is seen beside the images, shape (N, covariate_dim), float32; empty when there is nothing.
+        sha256: Hash of each image's file, the name under which what was computed of it is kept.
+        group_ids: Group of each sample.
     """
 
     pixels: PixelSource
     rows: NDArray[np.int64]
     target: NDArray[Any]
+    covariates: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
+    sha256: tuple[str, ...] = ()
+    group_ids: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of samples."""
         return len(self.rows)
 
 
-class _BatchDataset(Dataset[tuple[Tensor, Tensor]]):
+class _BatchDataset(Dataset[Batch]):
     """Gives whole batches: its index is an epoch and the positions of the samples."""
 
     def __init__(self, samples: Samples, augmentation: Augmentation | None) -> None:
         self._samples = samples
         self._augmentation = augmentation
 
-    def __getitem__(self, index: Any) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: Any) -> Batch:
         epoch, positions = index
         samples, augmentation = self._samples, self._augmentation
         pixels = samples.pixels[samples.rows[positions]]
@@ -51,7 +73,8 @@ class _BatchDataset(Dataset[tuple[Tensor, Tensor]]):
             pixels = np.stack([augmentation(image, index=position, epoch=epoch) for image, position in pairs])
         # The memory stays in channels-last order, which convolutions on a CPU like best.
         images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
-        return images, torch.from_numpy(samples.target[positions])
+        covariates = samples.covariates if len(samples.covariates) > 0 else np.zeros((len(samples), 0), np.float32)
+        return Batch(images, torch.from_numpy(samples.target[positions]), torch.from_numpy(covariates[positions]))
 
 
 class EpochBatchSampler(Sampler[Any]):
@@ -126,8 +149,8 @@ class PlantDataModule(lightning.LightningDataModule):
         self._num_workers = num_workers
         self.train_sampler = EpochBatchSampler(len(train), batch_size, seed=seed, limit_batches=limit_batches)
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        """Batches of images (N, 3, S, S), uint8, 0-255, and targets (N,)."""
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches, shuffled and augmented."""
         return DataLoader(
             _BatchDataset(self._train, self._augmentation),
             sampler=self.train_sampler,
@@ -136,8 +159,8 @@ class PlantDataModule(lightning.LightningDataModule):
             persistent_workers=self._num_workers > 0,
         )
 
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        """Batches of images (N, 3, S, S), uint8, 0-255, and targets (N,), in order."""
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Batches, as they are and in order."""
         sampler = EpochBatchSampler(len(self._val), self._batch_size, seed=None)
         # Reading squares from the cache costs next to nothing: a process of its own would cost more.
         return DataLoader(_BatchDataset(self._val, None), sampler=sampler, batch_size=None)

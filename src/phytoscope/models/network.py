@@ -33,27 +33,31 @@ class BackboneInput:
 
 
 class PlantNetwork(nn.Module):
-    """Backbone, dropout, linear head.
+    """Backbone, dropout, linear head over the features and what else is known of a plant.
 
     Its buffers `mean` and `std` have the shape (1, 3, 1, 1), on the 0-1 scale.
 
     Attributes:
         backbone: The timm model without its classifier.
         head: The linear layer.
-        feature_dim: Number of features between them.
+        feature_dim: Number of features that the backbone gives.
+        covariate_dim: Numbers that are seen beside the image.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: str, outputs: int, dropout: float, spec: BackboneInput) -> None:
+    def __init__(
+        self, backbone: str, outputs: int, dropout: float, spec: BackboneInput, covariate_dim: int = 0
+    ) -> None:
         """Builds the network with random weights.
 
         Args:
             backbone: Name of a timm model.
-            outputs: Number of classes, or 1 for a number.
+            outputs: Number of classes, or of numbers to predict.
             dropout: Share of features dropped before the head while training.
             spec: Mean and standard deviation to normalise with, and the size for backbones that are built for one.
+            covariate_dim: Numbers that are seen beside the image.
 
         Raises:
             ConfigError: timm knows no such backbone, or it cannot be built for this size.
@@ -64,23 +68,40 @@ class PlantNetwork(nn.Module):
         hidden: int | None = getattr(backbone_facts, "head_hidden_size", None)
         self.feature_dim = int(backbone_facts.num_features if hidden is None else hidden)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(self.feature_dim, outputs)
+        self.covariate_dim = covariate_dim
+        self.head = nn.Linear(self.feature_dim + covariate_dim, outputs)
         # Zero weights start every answer at the middle, so that the first steps do not shake the backbone.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Computes the answers.
 
         Args:
             images: Shape (N, 3, S, S), uint8, RGB, 0-255.
+            covariates: Shape (N, covariate_dim), float32, as the encoder gave them; not read when `covariate_dim` is 0.
 
         Returns:
-            Shape (N, outputs), float32: logits, or the number on the standardised scale.
+            Shape (N, outputs), float32: logits, or the numbers on their learned scales.
         """
-        return self.head(self.dropout(self.features(images)))  # type: ignore[no-any-return]
+        return self.answer(self.features(images), covariates)
+
+    def answer(self, features: Tensor, covariates: Tensor | None = None) -> Tensor:
+        """Computes the answers from pooled features.
+
+        Args:
+            features: Shape (N, feature_dim), float32.
+            covariates: Shape (N, covariate_dim), float32; not read when `covariate_dim` is 0.
+
+        Returns:
+            Shape (N, outputs), float32.
+        """
+        seen = self.dropout(features)
+        if self.covariate_dim > 0 and covariates is not None:
+            seen = torch.cat([seen, covariates.to(seen.dtype)], dim=1)
+        return self.head(seen)  # type: ignore[no-any-return]
 
     def features(self, images: Tensor) -> Tensor:
         """Computes the pooled features.
@@ -91,8 +112,18 @@ class PlantNetwork(nn.Module):
         Returns:
             Shape (N, feature_dim), float32.
         """
-        normalised = (images.to(self.mean.dtype) / 255 - self.mean) / self.std
-        return self.backbone(normalised)  # type: ignore[no-any-return]
+        return self.backbone(self.normalise(images))  # type: ignore[no-any-return]
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Brings pixels to the scale that the backbone was trained on.
+
+        Args:
+            images: Shape (N, 3, S, S), uint8, RGB, 0-255.
+
+        Returns:
+            Shape (N, 3, S, S), float32.
+        """
+        return (images.to(self.mean.dtype) / 255 - self.mean) / self.std
 
 
 def read_backbone_input(config: ModelConfig) -> BackboneInput:
@@ -114,12 +145,13 @@ def read_backbone_input(config: ModelConfig) -> BackboneInput:
     )
 
 
-def build_network(config: ModelConfig, outputs: int) -> tuple[PlantNetwork, str]:
+def build_network(config: ModelConfig, outputs: int, covariate_dim: int = 0) -> tuple[PlantNetwork, str]:
     """Builds a network and fills its backbone.
 
     Args:
         config: Backbone, weights, dropout.
-        outputs: Number of classes, or 1 for a number.
+        outputs: Number of classes, or of numbers to predict.
+        covariate_dim: Numbers that are seen beside the image.
 
     Returns:
         The network, and where its weights came from in words.
@@ -130,7 +162,7 @@ def build_network(config: ModelConfig, outputs: int) -> tuple[PlantNetwork, str]
         WeightsUnavailableError: The weights cannot be had.
         MissingDependencyError: The weights package is not installed.
     """
-    network = PlantNetwork(config.backbone, outputs, config.dropout, read_backbone_input(config))
+    network = PlantNetwork(config.backbone, outputs, config.dropout, read_backbone_input(config), covariate_dim)
     origin = load_backbone_weights(network.backbone, config.backbone, config.weights)
     return network, origin
 

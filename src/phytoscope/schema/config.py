@@ -52,10 +52,72 @@ class AugmentPreset(StrEnum):
 
 
 class AdaptKind(StrEnum):
-    """Which parameters of the backbone are trained: all (`full`) or none but the head (`frozen`)."""
+    """Which parameters of the backbone are trained or added; the head always is.
 
+    `head`: none (linear probe); `bitfit`: biases; `norm`: scale and shift of the normalisation layers; `se`:
+    squeeze-and-excite blocks; `lora`: low-rank updates of pointwise and regular convolutions and of linear layers;
+    `ssf`: a scale and a shift after each of these and after each normalisation; `last_stages`: the last stages as they
+    are; `full`: all.
+    """
+
+    head = "head"
+    bitfit = "bitfit"
+    norm = "norm"
+    se = "se"
+    lora = "lora"
+    ssf = "ssf"
+    last_stages = "last_stages"
     full = "full"
-    frozen = "frozen"
+
+
+class TrainMode(StrEnum):
+    """How the work of training is arranged.
+
+    `plain`: every epoch augments the images and runs the whole network; `features`: a backbone that is not trained sees
+    some views of each image once and the head is fitted to its features; `trunk`: the stages that are not trained do
+    the same, and the rest is trained on their activations; `auto`: chosen from a short measurement.
+    """
+
+    auto = "auto"
+    plain = "plain"
+    features = "features"
+    trunk = "trunk"
+
+
+class Runtime(StrEnum):
+    """What computes the part of a network that is not trained; `auto` takes the fastest one that is installed."""
+
+    auto = "auto"
+    torch = "torch"
+    onnxruntime = "onnxruntime"
+    openvino = "openvino"
+
+
+class Averaging(StrEnum):
+    """Average of the weights over training steps that is evaluated and kept instead of the last weights.
+
+    `ema`: exponential moving average (Polyak and Juditsky 1992, doi 10.1137/0330046); `swa`: plain mean over the last
+    quarter of the epochs (Izmailov 2018, arXiv 1803.05407).
+    """
+
+    none = "none"
+    ema = "ema"
+    swa = "swa"
+
+
+class CompileChoice(StrEnum):
+    """Whether the network is compiled for training; `auto` does so on a GPU, and on a CPU when it will pay."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
+class Sampling(StrEnum):
+    """How often an image is seen: once an epoch (`shuffle`), or so that every class is seen equally often."""
+
+    shuffle = "shuffle"
+    balanced = "balanced"
 
 
 class OptimizerKind(StrEnum):
@@ -66,25 +128,48 @@ class OptimizerKind(StrEnum):
 
 
 class RegressionLoss(StrEnum):
-    """Losses on the standardised target."""
+    """Losses of a number.
+
+    `mse`, `huber` and `quantile` on the learned scale; `gamma` and `tweedie` are deviances of amounts whose spread
+    grows with their mean, in the user's unit with a logarithmic link (`tweedie` allows zeros).
+    """
 
     mse = "mse"
     huber = "huber"
+    quantile = "quantile"
+    gamma = "gamma"
+    tweedie = "tweedie"
 
 
 class TargetTransform(StrEnum):
-    """Change of scale before the target is standardised; `auto` takes log1p when the training targets are skewed."""
+    """Change of scale before the target is standardised; `auto` chooses by cross-validation over training groups."""
 
     auto = "auto"
     none = "none"
     log1p = "log1p"
+    sqrt = "sqrt"
+    yeo_johnson = "yeo_johnson"
 
 
 class ClassWeighting(StrEnum):
-    """How rare classes count in the loss; `balanced` weighs each class by the inverse of its frequency."""
+    """How rare classes count in the loss.
+
+    `balanced` weighs each class by the inverse of its frequency; `effective` by the inverse of its effective number of
+    images (Cui 2019, doi 10.1109/CVPR.2019.00949), which is milder.
+    """
 
     none = "none"
     balanced = "balanced"
+    effective = "effective"
+
+
+class Pruner(StrEnum):
+    """Which trials of a sweep are ended early; `asha` and `hyperband` halve again and again."""
+
+    none = "none"
+    median = "median"
+    asha = "asha"
+    hyperband = "hyperband"
 
 
 class OnnxExport(StrEnum):
@@ -138,6 +223,9 @@ class DataConfig:
         target: Column with the number to predict.
         label: Column with the class to predict (table).
         unit: Unit of the target, shown in reports and predictions.
+        more_targets: Columns with further numbers to predict beside the target; rows may lack them.
+        more_units: Units of the further numbers, in their order; from the columns' names when left out.
+        covariates: Columns that the network sees beside the image; rows may lack them, also when predicting.
         group_by: Columns that together name what must stay in one split (plant, plot).
         group_pattern: Regular expression on the image's relative path; its groups together name the plant or leaf.
         target_min: Smallest target that is possible; smaller ones are rejected.
@@ -162,6 +250,9 @@ class DataConfig:
     target: str | None = None
     label: str | None = None
     unit: str = ""
+    more_targets: list[str] = field(default_factory=list)
+    more_units: list[str] = field(default_factory=list)
+    covariates: list[str] = field(default_factory=list)
     group_by: list[str] = field(default_factory=list)
     group_pattern: str | None = None
     target_min: float | None = None
@@ -207,13 +298,30 @@ class AdaptConfig:
 
     Attributes:
         kind: Which parameters are trained.
-        backbone_lr_factor: Learning rate of the backbone as a multiple of the head's (full only).
-        frozen_epochs: First epochs in which only the head is trained (full only); a tenth of all when None.
+        backbone_lr_factor: Learning rate of what is trained inside the backbone, as a multiple of the head's.
+        layer_decay: Learning rate of each layer group as a multiple of the next one's towards the head, 1 for none.
+        frozen_epochs: First epochs in which only the head is trained; a tenth of all when None.
+        running_statistics: Whether normalisation layers also learn the mean and variance of the new images (norm).
+        rank: Rank of the low-rank updates (lora).
+        alpha: Their scale; the update counts alpha / rank times (lora).
+        dropout: Share of the inputs of the low-rank updates dropped while training (lora).
+        targets: Regular expression that the names of the adapted layers must contain; all that fit when None (lora,
+            ssf).
+        stages: Number of last stages trained (last_stages).
+        start_from: File `adapter.safetensors` of an earlier run with the same backbone and kind to start from.
     """
 
     kind: AdaptKind = AdaptKind.full
     backbone_lr_factor: float = 0.3
+    layer_decay: float = 1.0
     frozen_epochs: int | None = None
+    running_statistics: bool = False
+    rank: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+    targets: str | None = None
+    stages: int = 1
+    start_from: str | None = None
 
 
 @dataclass
@@ -223,14 +331,41 @@ class TaskConfig:
     Attributes:
         label_smoothing: Share of the target probability spread over the other classes.
         class_weighting: How rare classes count.
+        sampling: How often the images of each class are seen.
+        focal_gamma: Above 0, images that are answered well count less (Lin 2017, doi 10.1109/ICCV.2017.324).
+        logit_adjustment: Above 0, logits are shifted by this times the log of the class frequency while training
+            (Menon 2021, arXiv 2007.07314).
+        mixup: Above 0, pairs of training images are mixed with Beta(mixup, mixup) (Zhang 2018, arXiv 1710.09412).
+        cutmix: Above 0, a box of one training image is put into another (Yun 2019, doi 10.1109/ICCV.2019.00612;
+            classification).
         loss: Regression loss.
+        quantile: Which quantile is learned (loss=quantile).
+        tweedie_power: Power of the mean that the variance follows, between 1 and 2 (loss=tweedie).
         target_transform: Scale on which the target is standardised.
+        unbiased: Whether answers are brought back from a curved scale so that they are right on average (Duan 1983,
+            doi 10.1080/01621459.1983.10478017) instead of in the median.
+        sums: Rules such as `fresh_weight_total = fresh_weight_shoot + fresh_weight_root` between the target and
+            data.more_targets that every answer keeps.
+        pseudo_labels: Whether unlabelled images are answered by a first model and then learned from.
+        pseudo_threshold: Smallest probability with which such an answer is believed (classification); share of the
+            images whose answers agree best (regression).
     """
 
     label_smoothing: float = 0.05
     class_weighting: ClassWeighting = ClassWeighting.balanced
+    sampling: Sampling = Sampling.shuffle
+    focal_gamma: float = 0.0
+    logit_adjustment: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
     loss: RegressionLoss = RegressionLoss.huber
+    quantile: float = 0.5
+    tweedie_power: float = 1.5
     target_transform: TargetTransform = TargetTransform.auto
+    unbiased: bool = True
+    sums: list[str] = field(default_factory=list)
+    pseudo_labels: bool = False
+    pseudo_threshold: float = 0.95
 
 
 @dataclass
@@ -238,6 +373,9 @@ class TrainerConfig:
     """How long and how fast to train.
 
     Attributes:
+        mode: How the work is arranged.
+        views: Augmented views of each training image that are computed once (features, trunk); chosen when None.
+        runtime: What computes them.
         max_epochs: Passes over the training images; 12 to 50 when None, the more the fewer images there are.
         batch_size: Images a step.
         optimizer: Optimiser.
@@ -246,12 +384,26 @@ class TrainerConfig:
         warmup_fraction: Share of all steps in which the learning rate rises; then it falls as a cosine to zero.
         patience: Epochs without a better validation metric before training stops; half of all when None.
         gradient_clip: Largest norm of the gradient.
-        num_workers: Processes that prepare batches; None leaves one core to them and the rest to the network.
+        averaging: Average of the weights that is kept instead of the last ones.
+        average_decay: Share of the old average that each step keeps (ema).
+        smallest_size: Side of the training images in the first epochs as a share of the network's; it grows to 1 in the
+            course of training (plain). Chosen when None: 1 where the size of the plant is the answer.
+        checkpoint_minutes: A checkpoint is also written within an epoch after so many minutes.
+        num_workers: Processes that prepare batches; chosen when None.
+        threads: Threads that the network computes with; chosen when None.
+        compile: Whether the network is compiled.
         accelerator: Lightning's name of the device.
-        precision: Lightning's name of the number format.
+        devices: Devices a node.
+        num_nodes: Machines.
+        strategy: Lightning's name of the way the devices work together.
+        precision: Lightning's name of the number format; `auto` takes bf16-mixed on a GPU that has it, else 32-true.
+        profile: Whether the steps are profiled: a trace, and a summary in words.
         limit_batches: Batches an epoch, for trying things out; all when None.
     """
 
+    mode: TrainMode = TrainMode.auto
+    views: int | None = None
+    runtime: Runtime = Runtime.auto
     max_epochs: int | None = None
     batch_size: int = 32
     optimizer: OptimizerKind = OptimizerKind.adamw
@@ -260,10 +412,45 @@ class TrainerConfig:
     warmup_fraction: float = 0.1
     patience: int | None = None
     gradient_clip: float = 1.0
+    averaging: Averaging = Averaging.none
+    average_decay: float = 0.998
+    smallest_size: float | None = None
+    checkpoint_minutes: float = 10.0
     num_workers: int | None = None
+    threads: int | None = None
+    compile: CompileChoice = CompileChoice.auto
     accelerator: str = "auto"
-    precision: str = "32-true"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    precision: str = "auto"
+    profile: bool = False
     limit_batches: int | None = None
+
+
+@dataclass
+class SweepConfig:
+    """What `phytoscope sweep` tries.
+
+    Attributes:
+        n_trials: Trials in all, those of earlier calls included.
+        space: Setting -> what may stand there: `{low: 1e-4, high: 1e-2, log: true}`, `{low: 1, high: 8}` (whole
+            numbers when both are) or `{choices: [a, b]}`.
+        storage: File that remembers the trials: `.db` is an SQLite file, `.log` a journal for many machines on one file
+            system; `<runs_dir>/sweeps/<name>.db` when None.
+        pruner: Which trials are ended early.
+        startup_trials: Trials drawn at random before the sampler learns from them.
+        n_workers: Trials at once, each in a process of its own.
+        timeout_minutes: No trial begins after so many minutes; none when None.
+    """
+
+    n_trials: int = 20
+    space: dict[str, Any] = field(default_factory=dict)
+    storage: str | None = None
+    pruner: Pruner = Pruner.asha
+    startup_trials: int = 5
+    n_workers: int = 1
+    timeout_minutes: float | None = None
 
 
 @dataclass
@@ -354,6 +541,7 @@ class RunConfig:
     evaluate: EvaluateConfig = MISSING
     package: PackageConfig = MISSING
     audit: AuditConfig = MISSING
+    sweep: SweepConfig = MISSING
     paths: PathsConfig = MISSING
     overrides: list[str] = field(default_factory=list)
 
@@ -367,5 +555,6 @@ SCHEMA_OF_GROUP: dict[str, type[Any]] = {
     "evaluate": EvaluateConfig,
     "package": PackageConfig,
     "audit": AuditConfig,
+    "sweep": SweepConfig,
     "paths": PathsConfig,
 }

@@ -61,6 +61,21 @@ class RunFolder:
         return self.root / "checkpoints"
 
     @property
+    def weights(self) -> Path:
+        """The trained network, adapters folded in."""
+        return self.checkpoints / "weights.safetensors"
+
+    @property
+    def adapter(self) -> Path:
+        """Only what was trained, to be put onto the same backbone again."""
+        return self.checkpoints / "adapter.safetensors"
+
+    @property
+    def log(self) -> Path:
+        """What was said, with times."""
+        return self.root / "run.log"
+
+    @property
     def model(self) -> Path:
         """What the trained network means: preparation, classes or scale, and where its weights came from."""
         return self.checkpoints / "model.json"

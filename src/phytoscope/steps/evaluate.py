@@ -8,6 +8,7 @@ import pandas as pd
 from phytoscope import __version__
 from phytoscope.evaluate.checks import check_predictions
 from phytoscope.evaluate.report import evaluate_predictions
+from phytoscope.models.meaning import Meaning
 from phytoscope.predict.package import state_hash
 from phytoscope.predict.predictor import Predictor, predict_table
 from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_atomic, write_json
@@ -31,7 +32,7 @@ from phytoscope.schema.table import (
 from phytoscope.steps.context import Begin, RunContext, plain_settings, take_step
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
 from phytoscope.steps.train import check_trained
-from phytoscope.train.fit import BEST_NAME, load_network_state
+from phytoscope.steps.training_job import load_trained
 from phytoscope.transforms.preprocess import Preprocess
 from phytoscope.visualize.figures import draw_figures
 from phytoscope.visualize.html import render_report
@@ -46,11 +47,10 @@ def run_evaluate(context: RunContext) -> None:
     """
     prepared = read_prepared(context)
     check_trained(context, prepared)
-    checkpoint = context.run.checkpoints / BEST_NAME
     settings = plain_settings(context.config)
     inputs = hash_content(
         [
-            hash_file(checkpoint),
+            hash_file(context.run.weights),
             prepared.split_hash,
             settings["evaluate"],
             prepared.unit,
@@ -62,7 +62,7 @@ def run_evaluate(context: RunContext) -> None:
 
 
 def build_predictor(config: RunConfig, run: RunFolder, prepared: PreparedData) -> Predictor:
-    """Builds the predictor of a trained run from its best checkpoint.
+    """Builds the predictor of a trained run.
 
     Args:
         config: Settings of the run.
@@ -71,21 +71,22 @@ def build_predictor(config: RunConfig, run: RunFolder, prepared: PreparedData) -
 
     Raises:
         ArtifactError: The run is not trained.
-        TrainingError: The checkpoint is damaged.
+        WeightsError: The trained weights are damaged.
     """
-    meaning = read_json(run.model)
-    state = load_network_state(run.checkpoints / BEST_NAME)
+    about = read_json(run.model)
+    meaning = Meaning.from_dict(about["meaning"])
+    state = load_trained(run)
     description = ModelDescription(
         name=config.name,
         model_id=state_hash(state),
         task=config.data.task,
         backbone=config.model.backbone,
-        class_names=meaning["class_names"],
-        target_name="class" if meaning["class_names"] else str(config.data.target),
+        class_names=list(meaning.class_names),
+        target_name=meaning.targets[0].name if meaning.targets else "class",
         unit=prepared.unit,
-        preprocess=meaning["preprocess"],
-        target_scale=meaning["target_scale"],
-        weights_origin=meaning["weights_origin"],
+        preprocess=about["preprocess"],
+        target_scale=meaning.targets[0].scale.to_dict() if meaning.targets else None,
+        weights_origin=about["weights_origin"],
         data_hash=prepared.data_hash,
         split_hash=prepared.split_hash,
         licence=config.package.licence,
@@ -161,17 +162,19 @@ def _write_page(
 
 
 def _facts(config: RunConfig, run: RunFolder) -> dict[str, str]:
-    meaning = read_json(run.model)
-    preprocess = Preprocess.from_dict(meaning["preprocess"])
+    about = read_json(run.model)
+    preprocess = Preprocess.from_dict(about["preprocess"])
     augment = config.data.augment
     facts = {
-        "backbone": f"{config.model.backbone}, {meaning['weights_origin']}",
-        "trained": f"{config.adapt.kind.value}, at most {meaning['planned_epochs']} epochs, seed {config.seed}",
+        "backbone": f"{config.model.backbone}, {about['weights_origin']}",
+        "trained": f"{config.adapt.kind.value}, {about['mode']}, at most {about['planned_epochs']} epochs, "
+        f"seed {config.seed}",
         "input": f"{preprocess.size_px} x {preprocess.size_px} px, {preprocess.resize.value}",
         "augmentation": "none" if augment is AugmentPreset.none else augment.value,
         "settings": " ".join(config.overrides),
         "phytoscope": __version__,
     }
-    if meaning["target_scale"] is not None:
-        facts["target learned as"] = f"{meaning['target_scale']['transform']}, standardised on the training rows"
+    targets = Meaning.from_dict(about["meaning"]).targets
+    if targets:
+        facts["target learned as"] = f"{targets[0].scale.transform.value}, standardised on the training rows"
     return facts

@@ -11,7 +11,6 @@ from phytoscope.steps.context import Begin, RunContext, check_whole, plain_setti
 from phytoscope.steps.evaluate import build_predictor
 from phytoscope.steps.prepared import PreparedData, read_prepared
 from phytoscope.steps.train import check_trained
-from phytoscope.train.fit import BEST_NAME
 
 
 def run_package(context: RunContext) -> None:
@@ -26,9 +25,7 @@ def run_package(context: RunContext) -> None:
     run = context.run
     check_whole(run, "evaluate")
     settings = plain_settings(context.config)
-    inputs = hash_content(
-        [hash_file(run.checkpoints / BEST_NAME), hash_file(run.report), settings["package"], __version__]
-    )
+    inputs = hash_content([hash_file(run.weights), hash_file(run.report), settings["package"], __version__])
     take_step(context, "package", inputs, lambda begin: _write(context, prepared, begin))
 
 

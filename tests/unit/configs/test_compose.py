@@ -143,7 +143,7 @@ def test_later_word_wins():
 def test_own_value_beats_the_experiment():
     """An experiment is a starting point."""
     config = compose("trainer.max_epochs=3", "experiment=laptop", "debug=null")
-    assert (config.trainer.max_epochs, config.adapt.kind) == (3, AdaptKind.frozen)
+    assert (config.trainer.max_epochs, config.adapt.kind) == (3, AdaptKind.head)
 
 
 def test_null_means_chosen_from_the_data():

@@ -10,6 +10,9 @@ import torch
 
 from phytoscope.data.datamodule import PlantDataModule, Samples
 from phytoscope.errors import ConfigError, TrainingError
+from phytoscope.models.adapters import adapt_network
+from phytoscope.models.losses.classification import balance_classes
+from phytoscope.models.meaning import Meaning, TargetMeaning
 from phytoscope.models.network import build_network
 from phytoscope.models.target import fit_target_scale
 from phytoscope.schema.config import (
@@ -18,14 +21,15 @@ from phytoscope.schema.config import (
     AugmentPreset,
     ModelConfig,
     OptimizerKind,
-    RegressionLoss,
     TargetTransform,
+    TaskConfig,
     TrainerConfig,
 )
 from phytoscope.schema.progress import SilentProgress
-from phytoscope.train.fit import BEST_NAME, LAST_NAME, can_continue, choose_num_workers, fit_task, load_network_state
+from phytoscope.train.checkpoints import BEST_NAME, LAST_NAME, can_continue, load_network_state
+from phytoscope.train.fit import choose_num_workers, fit_task
 from phytoscope.train.plan import plan_training
-from phytoscope.train.tasks import ClassificationTask, PlantTask, RegressionTask, balance_classes
+from phytoscope.train.tasks import ClassificationTask, PlantTask, RegressionTask
 from phytoscope.transforms.augment import build_augmentation
 
 SIZE_PX = 32
@@ -48,7 +52,9 @@ def make_data(*, classes: bool, seed: int = 0, num_workers: int = 0, n: int = 26
     parts = []
     for count, draw_seed in ((n, 1), (12, 2)):
         pixels, brightness = draw(count, draw_seed)
-        target = (brightness > 120).astype(np.int64) if classes else ((brightness - 120) / 58).astype(np.float32)
+        target = (
+            (brightness > 120).astype(np.int64) if classes else ((brightness - 120) / 58).astype(np.float32)[:, None]
+        )
         parts.append(Samples(pixels, np.arange(count), target))
     return PlantDataModule(
         *parts,
@@ -66,21 +72,22 @@ def make_task(
     torch.manual_seed(seed)
     model = ModelConfig(backbone="test_resnet", weights="random", input_size_px=SIZE_PX, dropout=dropout)
     network, _ = build_network(model, 2 if classes else 1)
+    adaptation = adapt_network(network, adapt)
+    task_config = TaskConfig(label_smoothing=0.0)
     if classes:
-        return ClassificationTask(network, adapt, config, seed=seed, class_weights=torch.ones(2), label_smoothing=0.0)
+        counts = np.array([13, 13])
+        return ClassificationTask(network, adaptation, config, seed=seed, task_config=task_config, class_counts=counts)
     scale = fit_target_scale(draw(26, 1)[1], TargetTransform.none)
-    return RegressionTask(network, adapt, config, seed=seed, loss=RegressionLoss.huber, scale=scale, unit="g")
+    meaning = Meaning(targets=(TargetMeaning("brightness", "g", scale),))
+    return RegressionTask(network, adaptation, config, seed=seed, task_config=task_config, meaning=meaning)
 
 
 def fit(place: Path, task: PlantTask, data: PlantDataModule, config: TrainerConfig = CONFIG) -> pd.DataFrame:
     """Trains in a folder; gives the history."""
-    is_classes = isinstance(task, ClassificationTask)
     fit_task(
         task,
         data,
         config,
-        monitor="val/macro_f1" if is_classes else "val/rmse",
-        higher_is_better=is_classes,
         folder=place / "checkpoints",
         history_path=place / "history.csv",
         progress=SilentProgress(),
@@ -147,7 +154,7 @@ def test_number_of_workers_does_not_matter(tmp_path) -> None:
 
 def test_frozen_backbone_stands_still(tmp_path) -> None:
     """Neither weights nor batch statistics of a frozen backbone change; the head does."""
-    task = make_task(classes=True, adapt=AdaptConfig(kind=AdaptKind.frozen, frozen_epochs=0))
+    task = make_task(classes=True, adapt=AdaptConfig(kind=AdaptKind.head, frozen_epochs=0))
     before = {name: value.clone() for name, value in task.network.state_dict().items()}
     fit(tmp_path, task, make_data(classes=True))
     after = weights(tmp_path)
@@ -327,17 +334,19 @@ class TestBalanceClasses:
 
     def test_formula(self) -> None:
         """Images / (classes x images of the class)."""
-        weights = balance_classes(np.array([0, 0, 0, 1]), 2)
+        weights = balance_classes(torch.tensor([3, 1]))
         torch.testing.assert_close(weights, torch.tensor([4 / 6, 4 / 2]))
 
     def test_mean_over_images_is_one(self) -> None:
         """The loss keeps its size."""
         target = np.random.default_rng(0).integers(0, 5, 100)
-        assert balance_classes(target, 5)[target].mean().item() == pytest.approx(1)
+        assert balance_classes(torch.bincount(torch.from_numpy(target), minlength=5))[
+            target
+        ].mean().item() == pytest.approx(1)
 
     def test_class_without_images(self) -> None:
         """It gets weight 0 and does not count as a class."""
-        torch.testing.assert_close(balance_classes(np.array([0, 2, 2, 2]), 4), torch.tensor([2.0, 0.0, 2 / 3, 0.0]))
+        torch.testing.assert_close(balance_classes(torch.tensor([1, 0, 3, 0])), torch.tensor([2.0, 0.0, 2 / 3, 0.0]))
 
 
 def test_losses() -> None:

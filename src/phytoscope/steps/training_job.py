@@ -1,0 +1,207 @@
+"""From prepared rows to a training job, and from a trained job to the files that the later steps read."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import pandas as pd
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+
+from phytoscope.data.cache.pixel_cache import PixelCache
+from phytoscope.data.datamodule import Samples
+from phytoscope.models.adapters import adapt_network, merge_adapters
+from phytoscope.models.covariates import fit_covariates
+from phytoscope.models.meaning import Meaning, TargetMeaning
+from phytoscope.models.network import build_network, read_backbone_input
+from phytoscope.models.target import fit_target_scale
+from phytoscope.models.weights import read_state_dict
+from phytoscope.schema.artifact import write_atomic, write_json
+from phytoscope.schema.config import RunConfig, TrainMode
+from phytoscope.schema.run_folder import RunFolder
+from phytoscope.schema.table import GROUP_ID, HEIGHT_PX, LABEL, META_PREFIX, SHA256, TARGET, WIDTH_PX, Task
+from phytoscope.steps.context import RunContext
+from phytoscope.steps.look import find_cache_folder
+from phytoscope.train.job import TrainingJob
+from phytoscope.train.plan import plan_training
+from phytoscope.transforms.augment import build_augmentation
+from phytoscope.transforms.preprocess import Preprocess, choose_resize
+
+
+def build_job(
+    context: RunContext,
+    train: pd.DataFrame,
+    val: pd.DataFrame,
+    cache: PixelCache,
+    preprocess: Preprocess,
+    *,
+    unit: str,
+) -> tuple[TrainingJob, str]:
+    """Builds what one training needs; everything that is fitted is fitted on the training rows alone.
+
+    Args:
+        context: Settings and folders.
+        train: Rows to learn from.
+        val: Rows to choose by.
+        cache: Squares of both.
+        preprocess: How the squares were made.
+        unit: Unit of the main target.
+
+    Returns:
+        The job, and where the pre-trained weights came from in words.
+
+    Raises:
+        ConfigError: A setting does not fit the data or the backbone.
+        DataValidationError: The target cannot be learned on the scale that was asked for.
+        WeightsError: The weights do not fit.
+        WeightsUnavailableError: The weights cannot be had.
+    """
+    config, run = context.config, context.run
+    meaning = fit_meaning(config, train, unit)
+    lightning.seed_everything(config.seed, workers=True, verbose=False)
+    network, origin = build_network(config.model, meaning.outputs, meaning.covariate_dim)
+    adaptation = adapt_network(network, config.adapt)
+    batches = -(-len(train) // config.trainer.batch_size)
+    trainer, adapt = plan_training(config.trainer, config.adapt, batches)
+    job = TrainingJob(
+        config=dataclasses.replace(config, trainer=trainer, adapt=adapt),
+        network=network,
+        adaptation=dataclasses.replace(adaptation, config=adapt),
+        meaning=meaning,
+        preprocess=preprocess,
+        train=build_samples(train, cache, meaning),
+        val=build_samples(val, cache, meaning),
+        unlabelled=None,
+        augmentation=build_augmentation(config.data.augment, size_px=preprocess.size_px, seed=config.seed),
+        cache_dir=find_cache_folder(context),
+        folder=run.checkpoints,
+        history_path=run.history,
+        progress=context.progress,
+        say=context.say,
+    )
+    return job, origin
+
+
+def fit_meaning(config: RunConfig, train: pd.DataFrame, unit: str) -> Meaning:
+    """Fits class names or target scales, and the encoder of the covariates, on the training rows.
+
+    Args:
+        config: Settings.
+        train: Rows to learn from.
+        unit: Unit of the main target.
+
+    Raises:
+        DataValidationError: The target cannot be learned on the scale that was asked for.
+    """
+    names = config.data.covariates
+    covariates = fit_covariates(read_columns(train), names) if names else None
+    if config.data.task is Task.classification:
+        return Meaning(class_names=tuple(sorted(train[LABEL].unique())), covariates=covariates)
+    target = train[TARGET].to_numpy(dtype=np.float64)
+    scale = fit_target_scale(target, config.task.target_transform, config.data.target_min)
+    return Meaning(
+        targets=(TargetMeaning(str(config.data.target), unit, scale),),
+        covariates=covariates,
+        sums=tuple(config.task.sums),
+    )
+
+
+def read_columns(rows: pd.DataFrame) -> pd.DataFrame:
+    """The user's own columns of a manifest under the user's names."""
+    names = [name for name in rows.columns if name.startswith(META_PREFIX)]
+    return rows[names].rename(columns=lambda name: name.removeprefix(META_PREFIX))
+
+
+def build_samples(rows: pd.DataFrame, cache: PixelCache, meaning: Meaning) -> Samples:
+    """Images, answers and covariates of some rows.
+
+    Args:
+        rows: Rows of the manifest.
+        cache: Squares of their images.
+        meaning: How answers and covariates become numbers.
+    """
+    covariates = np.zeros((0, 0), dtype=np.float32)
+    if meaning.covariates is not None:
+        covariates = meaning.covariates.encode(read_columns(rows))
+    return Samples(
+        cache.pixels,
+        cache.rows(rows[SHA256]),
+        _targets(rows, meaning),
+        covariates,
+        tuple(rows[SHA256].astype(str)),
+        tuple(rows[GROUP_ID].astype(str)),
+    )
+
+
+def _targets(rows: pd.DataFrame, meaning: Meaning) -> NDArray[Any]:
+    if meaning.task is Task.classification:
+        index = {name: position for position, name in enumerate(meaning.class_names)}
+        return rows[LABEL].map(index).to_numpy(dtype=np.int64)
+    main = meaning.targets[0].scale.forward(rows[TARGET].to_numpy(dtype=np.float64))
+    return main.astype(np.float32)[:, None]
+
+
+def fit_preprocess(config: RunConfig, train: pd.DataFrame) -> Preprocess:
+    """Chooses how images become the squares of the backbone.
+
+    Args:
+        config: Settings.
+        train: Rows to learn from; their sizes are read.
+
+    Raises:
+        ConfigError: timm knows no such backbone.
+    """
+    spec = read_backbone_input(config.model)
+    sides = train[[WIDTH_PX, HEIGHT_PX]].max(axis=1).to_numpy(dtype=np.int64)
+    resize, scale = choose_resize(config.data.resize, sides, spec.size_px)
+    return Preprocess(
+        size_px=spec.size_px,
+        resize=resize,
+        interpolation=spec.interpolation,
+        mean=spec.mean,
+        std=spec.std,
+        crop_pct=spec.crop_pct,
+        scale=scale,
+        max_megapixels=config.data.max_megapixels,
+    )
+
+
+def save_trained(job: TrainingJob, run: RunFolder, *, origin: str, mode: TrainMode) -> None:
+    """Folds the adapters into the trained network, and writes it with what its outputs mean.
+
+    Args:
+        job: The trained job; its network is a plain one afterwards.
+        run: Folder of the run.
+        origin: Where the pre-trained weights came from.
+        mode: The way of training that was taken.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    merge_adapters(job.network)
+    state = {name: value.detach().cpu().contiguous() for name, value in job.network.state_dict().items()}
+    with write_atomic(run.weights) as temporary:
+        safetensors.torch.save_file(state, temporary)
+    about = {
+        "meaning": job.meaning.to_dict(),
+        "preprocess": job.preprocess.to_dict(),
+        "weights_origin": origin,
+        "planned_epochs": job.config.trainer.max_epochs,
+        "mode": mode.value,
+    }
+    write_json(run.model, about)
+
+
+def load_trained(run: RunFolder) -> dict[str, torch.Tensor]:
+    """Reads the trained network, adapters folded in.
+
+    Returns:
+        Parameter name -> tensor of the parameter's shape.
+
+    Raises:
+        WeightsError: The file is damaged.
+    """
+    return read_state_dict(Path(run.weights))

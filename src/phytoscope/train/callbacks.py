@@ -1,0 +1,58 @@
+"""What happens beside training: stopping early, the history, the progress bar."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pandas as pd
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+
+from phytoscope.schema.artifact import write_atomic
+from phytoscope.schema.progress import Progress
+
+
+class PatientStopping(EarlyStopping):
+    """Stays stopped when a training that had stopped is taken up again."""
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Ends a training again that had run out of patience."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
+class HistoryWriter(Callback):
+    """Writes one row an epoch; a resumed run keeps the rows of the epochs before."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Adds the row of this epoch."""
+        epoch = trainer.current_epoch
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        row = {"epoch": epoch, **metrics, "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"])}
+        before = pd.read_csv(self._path).to_dict("records") if self._path.exists() and epoch > 0 else []
+        with write_atomic(self._path) as temporary:
+            pd.DataFrame([*(old for old in before if old["epoch"] < epoch), row]).to_csv(temporary, index=False)
+
+
+class ProgressReporter(Callback):
+    """Passes Lightning's batches on to whoever looks."""
+
+    def __init__(self, progress: Progress, monitor: str) -> None:
+        self._progress = progress
+        self._monitor = monitor
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Says how many batches there are, and how many are done."""
+        batches = int(trainer.num_training_batches)
+        self._progress.start("Training", batches * (trainer.max_epochs or 1))
+        self._progress.advance(batches * trainer.current_epoch)
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Says that one more batch is done."""
+        value = trainer.callback_metrics.get(self._monitor)
+        note = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self._progress.advance(1, note if value is None else f"{note}, {self._monitor} {float(value):.4g}")

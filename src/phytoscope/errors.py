@@ -107,6 +107,9 @@ _EXTRA_OF_MODULE = {
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",
+    "openvino": "fast",
+    "optuna": "sweep",
+    "sqlalchemy": "sweep",
 }
 
 

@@ -114,3 +114,25 @@ def make_rejected(n=3) -> pd.DataFrame:
         )
     ]
     return pd.DataFrame(rows[:n])
+
+
+def add_more_targets(
+    predictions: pd.DataFrame, train_rows: pd.DataFrame, names=("leaf area", "leaves"), known=0.7, seed=0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Add further targets to drawn predictions of a weight: multiples of it, known for some of the rows.
+
+    Args:
+        predictions: What `make_regression` drew.
+        train_rows: Its training rows.
+        names: Names of the further targets.
+        known: Share of the rows with a true value, 0-1.
+        seed: Seed of the draw.
+    """
+    rng = np.random.default_rng(seed)
+    predictions, train_rows = predictions.copy(), train_rows.copy()
+    for factor, name in enumerate(names, start=2):
+        for table in (predictions, train_rows):
+            missing = rng.random(len(table)) >= known
+            table[f"target/{name}"] = (factor * table["target"]).mask(missing)
+        predictions[f"prediction/{name}"] = factor * predictions["prediction"] + 0.01
+    return predictions, train_rows

@@ -8,7 +8,7 @@ import pytest
 from factories.runs import TINY, run_tiny, run_words
 from phytoscope.configs import compose_config
 from phytoscope.data.read import read_source
-from phytoscope.errors import DataValidationError
+from phytoscope.errors import ConfigError, DataValidationError
 from phytoscope.schema.table import SOURCE_ROW, TARGET
 
 pytestmark = pytest.mark.real
@@ -52,3 +52,15 @@ def test_real_pictures_go_the_whole_way(root, tmp_path) -> None:
     assert len(manifest) == 9
     assert manifest[TARGET].between(0.01, 3).all()
     assert pd.read_parquet(run.predictions)["prediction"].ge(0).all()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_shoot_root_age_and_condition_are_used(root, table) -> None:
+    """The real table gives further targets and covariates as they are, and refuses what gives the weight away."""
+    settings = [*words(root, table), "data.more_targets=[fresh_weight_shoot,fresh_weight_root]", *TINY]
+    source = read_source(compose_config([*settings, "data.covariates=[age_days,condition]"]).data)
+    known = source.rows[["meta/age_days", "meta/condition", "meta/fresh_weight_root"]].notna().sum()
+    assert (known > 0).all()
+    assert (known < len(source.rows)).any()
+    with pytest.raises(ConfigError, match="'dry_weight_shoot' gives the target away"):
+        read_source(compose_config([*settings, "data.covariates=[dry_weight_shoot]"]).data)

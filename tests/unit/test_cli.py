@@ -1,5 +1,6 @@
 """The command line: help, versions, exit codes, and what it imports before it answers."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -150,7 +151,20 @@ class TestProgress:
         assert lines[0] == "Training ..."
         assert 1 < len(lines) < 5
         assert lines[1].strip().startswith("Training: ")
-        assert lines[1].endswith("/100 epoch 1/3, val/r2 0.5")
+        assert re.search(r"/100 epoch 1/3, val/r2 0\.5, \d+ min left$", lines[1])
+
+    def test_time_left_does_not_count_what_was_done_before(self, monkeypatch, capsys) -> None:
+        """A resumed training reports its earlier batches at once; the time left is that of the new ones."""
+        now = [0.0]
+        monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+        progress = terminal.TerminalProgress()
+        progress.start("Training", 110)
+        progress.advance(50)
+        for _ in range(21):
+            now[0] += 1.0
+            progress.advance(1)
+        progress.finish()
+        assert capsys.readouterr().err.splitlines()[1] == "  Training: 71/110, 39 s left"
 
     def test_bar_on_a_terminal(self, monkeypatch, tmp_path) -> None:
         """On a terminal there is a bar with the note; it is gone at the end."""

@@ -9,15 +9,19 @@ import typer
 from rich.markup import escape
 
 from phytoscope import __version__
+from phytoscope.cli.adapters_command import adapters
 from phytoscope.cli.cache_commands import cache_app
 from phytoscope.cli.compose import settings
+from phytoscope.cli.cross_validate_command import cross_validate
 from phytoscope.cli.data_commands import data_app
 from phytoscope.cli.demo_command import demo
 from phytoscope.cli.fetch_commands import fetch, import_labels, list_datasets
+from phytoscope.cli.find_commands import find_app
 from phytoscope.cli.inspect_command import inspect
 from phytoscope.cli.predict_command import predict
 from phytoscope.cli.run_commands import evaluate, package, prepare, run, train
-from phytoscope.cli.terminal import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USER, err, out
+from phytoscope.cli.sweep_command import sweep
+from phytoscope.cli.terminal import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USER, err, out, show_log
 from phytoscope.errors import PhytoscopeError
 
 app = typer.Typer(
@@ -27,13 +31,27 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for _command in (inspect, run, prepare, train, evaluate, package, predict, demo, settings):
+for _command in (
+    inspect,
+    run,
+    prepare,
+    train,
+    evaluate,
+    package,
+    predict,
+    cross_validate,
+    sweep,
+    adapters,
+    demo,
+    settings,
+):
     app.command()(_command)
 data_app.command("list")(list_datasets)
 data_app.command("fetch")(fetch)
 data_app.command("import")(import_labels)
 app.add_typer(cache_app, name="cache")
 app.add_typer(data_app, name="data")
+app.add_typer(find_app, name="find")
 
 
 def _show_version(value: bool) -> None:
@@ -53,6 +71,7 @@ def _root(
     # Threads that wait by spinning take the cores away from the processes that prepare batches, and from other work:
     # two trainings side by side on two cores were twenty times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    show_log()
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`phytoscope cache info|prune`: what is kept so that no image is decoded twice, and how it is made smaller."""
+"""`phytoscope cache info|prune`: what is kept so that nothing is computed twice, and how it is made smaller."""
 
 import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from phytoscope.data.cache.cache_care import CachePiece
 
 cache_app = typer.Typer(
-    help="Show and prune what is kept so that no image is decoded twice.", no_args_is_help=True, rich_markup_mode="rich"
+    help="Show and prune what is kept so that nothing is computed twice.", no_args_is_help=True, rich_markup_mode="rich"
 )
 _DEFAULT = Path(PathsConfig.runs_dir) / "cache"
 CacheDir = Annotated[Path, typer.Option("--cache-dir", help="Folder of the cache (paths.cache_dir of the runs).")]
@@ -25,18 +25,18 @@ CacheDir = Annotated[Path, typer.Option("--cache-dir", help="Folder of the cache
 
 @cache_app.command()
 def info(cache_dir: CacheDir = _DEFAULT) -> None:
-    """Show what lies in the cache: pixels of each preparation, facts of images, leftovers of killed processes.
+    """Show what lies in the cache: pixels of each preparation, features and activations of networks, facts of images.
 
     [bold]Example[/]
 
     phytoscope cache info --cache-dir runs/cache
     """
-    from phytoscope.data.cache.cache_care import BYTES_PER_GB, PieceKind, list_cache
+    from phytoscope.data.cache.cache_care import BYTES_PER_GB, SHARD_KINDS, PieceKind, list_cache
 
     folder = resolve_path(str(cache_dir), "--cache-dir")
     groups: dict[tuple[str, str], list[CachePiece]] = {}
     for piece in list_cache(folder):
-        name = piece.place.parent.name[:8] if piece.kind is PieceKind.pixels else ""
+        name = piece.place.parent.name[:8] if piece.kind in SHARD_KINDS else ""
         groups.setdefault((piece.kind.value, name), []).append(piece)
     table = Table(box=None, pad_edge=False)
     for title in ("what", "preparation", "px", "pictures", "files", "GB", "last use"):
@@ -47,37 +47,39 @@ def info(cache_dir: CacheDir = _DEFAULT) -> None:
             kind,
             name,
             str(pieces[0].size_px) if is_pixels else "",
-            str(sum(piece.pictures for piece in pieces)) if is_pixels else "",
+            str(sum(piece.pictures for piece in pieces)) if pieces[0].kind in SHARD_KINDS else "",
             str(len(pieces)),
             _word_gb(sum(piece.size_bytes for piece in pieces)),
             _word_time(max(piece.last_use for piece in pieces)),
         )
     out.print(table)
-    pixels = sum(
+    bounded = sum(
         piece.size_bytes
         for pieces in groups.values()
         for piece in pieces
-        if piece.kind in (PieceKind.pixels, PieceKind.old_pixels)
+        if piece.kind in SHARD_KINDS or piece.kind is PieceKind.old_pixels
     )
     total = sum(piece.size_bytes for pieces in groups.values() for piece in pieces if piece.kind is not PieceKind.other)
-    out.print(f"\n{escape(str(folder))}: {_word_gb(total)} GB in all, {_word_gb(pixels)} GB of it pixels.")
-    bound = _word_gb(PathsConfig.cache_max_gb * BYTES_PER_GB)
     out.print(
-        f"Runs keep the pixels below paths.cache_max_gb ({bound} GB when not set); `phytoscope cache prune` removes."
+        f"\n{escape(str(folder))}: {_word_gb(total)} GB in all, {_word_gb(bounded)} GB of it pixels and features."
     )
+    bound = _word_gb(PathsConfig.cache_max_gb * BYTES_PER_GB)
+    out.print(f"Runs keep these below paths.cache_max_gb ({bound} GB when not set); `phytoscope cache prune` removes.")
 
 
 @cache_app.command()
 def prune(
     cache_dir: CacheDir = _DEFAULT,
     max_gb: Annotated[
-        float | None, typer.Option(min=0, help="Remove pixels beyond this size, first those unused for longest.")
+        float | None,
+        typer.Option(min=0, help="Remove pixels and features beyond this size, first those unused for longest."),
     ] = None,
     older_than: Annotated[
-        float | None, typer.Option(min=0, help="Remove pixels that were not used for so many days.", metavar="DAYS")
+        float | None,
+        typer.Option(min=0, help="Remove pixels and features that were not used for so many days.", metavar="DAYS"),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Remove all pixels and the facts of images; runs and packages stay.")
+        bool, typer.Option("--all", help="Remove all pixels, features and facts of images; runs and packages stay.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
 ) -> None:
@@ -89,8 +91,8 @@ def prune(
 
     phytoscope cache prune --older-than 30 --dry-run
 
-    Nothing is lost but time: what a run needs and does not find is decoded again. Files that are not the cache's are
-    never touched. Without an option pixels beyond 50 GB go.
+    Nothing is lost but time: what a run needs and does not find is computed again. Files that are not the cache's are
+    never touched. Without an option what is beyond 50 GB goes.
     """
     from phytoscope.data.cache.cache_care import BYTES_PER_GB, prune_cache
 

@@ -15,7 +15,16 @@ from phytoscope.schema.artifact import resolve_path
 if TYPE_CHECKING:
     from phytoscope.schema.config import RunConfig
 
-_PATH_KEYS = ("data.root", "data.table", "data.images", "paths.run_dir", "paths.runs_dir", "paths.cache_dir")
+_PATH_KEYS = (
+    "data.root",
+    "data.table",
+    "data.images",
+    "paths.run_dir",
+    "paths.runs_dir",
+    "paths.cache_dir",
+    "sweep.storage",
+    "adapt.start_from",
+)
 _SETTINGS_HELP = (
     "Settings as key=value, for example data=plantvillage data.root=DIR model=resnet18 trainer.max_epochs=5. "
     "`phytoscope settings` lists them all."

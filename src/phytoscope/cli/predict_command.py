@@ -1,13 +1,17 @@
 """`phytoscope predict`: answers for photographs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from phytoscope.cli.terminal import TerminalProgress, out
+from phytoscope.cli.terminal import TerminalProgress, err, out
 from phytoscope.errors import ConfigError
+
+if TYPE_CHECKING:
+    from phytoscope.predict.covariate_rows import CovariateRows
+    from phytoscope.predict.predictor import Predictor
 
 
 def predict(
@@ -16,6 +20,10 @@ def predict(
         list[Path], typer.Argument(help="Images, folders, or a CSV with a column `path`.", metavar="PATH...")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Table to write: .csv, .jsonl or .parquet.")],
+    table: Annotated[
+        Path | None,
+        typer.Option("--table", help="Table with file names and the columns that the model sees beside the image."),
+    ] = None,
     probs: Annotated[bool, typer.Option("--probs", help="One column per class with its probability.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 32,
@@ -25,6 +33,8 @@ def predict(
     [bold]Example[/]
 
     phytoscope predict runs/TIME-NAME/package photos/ --output answers.csv --probs
+
+    A model that was trained with data.covariates reads them from --table; those that are not there count as missing.
 
     A photograph that cannot be read becomes a row with an `error`; the others are answered all the same.
     """
@@ -36,12 +46,48 @@ def predict(
     from phytoscope.predict.table_writer import check_output
 
     check_output(output)
+    predictor = load_package(model)
+    known = _read_known(predictor, table)
     progress = TerminalProgress()
     try:
         done, failed = predict_files(
-            load_package(model), sources, output, probs=probs, batch_size=batch_size, progress=progress
+            predictor, sources, output, probs=probs, batch_size=batch_size, known=known, progress=progress
         )
     finally:
         progress.finish()
     note = f", {failed} with an error (column `error`)" if failed else ""
     out.print(escape(f"{done} answered{note}: {output}"))
+    if known is not None and known.unmatched > 0:
+        err.print(
+            escape(f"{table}: no row for {known.unmatched} of the images; they were answered from the picture alone")
+        )
+
+
+def _read_known(predictor: "Predictor", table: Path | None) -> "CovariateRows | None":
+    encoder = predictor.meaning.covariates
+    if encoder is None:
+        if table is not None:
+            message = f"--table {str(table)!r}: the model sees the image alone; leave the table out."
+            raise ConfigError(message)
+        return None
+    names = ", ".join(encoder.names)
+    if table is None:
+        err.print(escape(f"the model also sees {names}; without --table they count as missing for every image"))
+        return None
+    from phytoscope.data.readers.covariate_table import read_covariate_table
+    from phytoscope.data.source import find_file
+    from phytoscope.predict.covariate_rows import CovariateRows
+
+    found = read_covariate_table(find_file(str(table), "--table"), encoder.names)
+    remarks = (
+        [f"there is no column {', '.join(map(repr, found.absent))}: missing for every image"] if found.absent else []
+    )
+    if found.faults:
+        first = found.faults[0]
+        remarks.append(
+            f"{len(found.faults)} cells cannot be read and count as missing, the first in line {first.source_row}, "
+            f"column {first.column!r}: {first.reason}"
+        )
+    for remark in [*remarks, *encoder.word_unknown(found.columns)]:
+        err.print(escape(f"{table}: {remark}"))
+    return CovariateRows(encoder, found.images, found.columns)

@@ -1,5 +1,6 @@
 """What the user sees: two consoles, progress, and the exit codes."""
 
+import os
 import time
 
 from rich.console import Console
@@ -14,8 +15,13 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichBar
 
+from phytoscope.errors import ConfigError, suggest
+
+LOG_VARIABLE = "PHYTOSCOPE_LOG"
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 EXIT_USER, EXIT_BUG, EXIT_FINDINGS, EXIT_INTERRUPTED = 2, 1, 3, 130
 _QUIET_SECONDS = 20.0
+_TWO_MINUTES_S = 120
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -31,11 +37,13 @@ class TerminalProgress:
         self._done = 0
         self._total: int | None = None
         self._spoken_at = 0.0
+        self._timed_from: tuple[float, int] | None = None
 
     def start(self, description: str, total: int | None) -> None:
         """Begins a stretch of work."""
         self.finish()
         self._description, self._total, self._done, self._spoken_at = description, total, 0, time.monotonic()
+        self._timed_from = None
         if not err.is_terminal:
             err.print(f"{description} ...")
             return
@@ -62,7 +70,21 @@ class TerminalProgress:
         elif not err.is_terminal and time.monotonic() - self._spoken_at > _QUIET_SECONDS:
             self._spoken_at = time.monotonic()
             whole = "" if self._total is None else f"/{self._total}"
-            err.print(f"  {self._description}: {self._done}{whole} {escape(note)}".rstrip())
+            line = f"  {self._description}: {self._done}{whole} {escape(note)}".rstrip()
+            err.print(line + self._word_time_left())
+        if self._timed_from is None:
+            # What is reported first may have been done long ago, by the run that is continued.
+            self._timed_from = time.monotonic(), self._done
+
+    def _word_time_left(self) -> str:
+        if self._total is None or self._timed_from is None:
+            return ""
+        began, done_before = self._timed_from
+        done = self._done - done_before
+        if done <= 0:
+            return ""
+        seconds = max(0.0, (time.monotonic() - began) / done * (self._total - self._done))
+        return f", {seconds:.0f} s left" if seconds < _TWO_MINUTES_S else f", {seconds / 60:.0f} min left"
 
     def finish(self) -> None:
         """Removes the bar."""
@@ -74,3 +96,28 @@ class TerminalProgress:
 def say(message: str) -> None:
     """Tells the user a sentence, beside the results."""
     err.print(escape(message))
+
+
+def show_log() -> None:
+    """Shows on the console what otherwise only `run.log` holds, from the level on that PHYTOSCOPE_LOG names.
+
+    Raises:
+        ConfigError: There is no such level.
+    """
+    level = os.environ.get(LOG_VARIABLE, "").strip().upper()
+    if level == "":
+        return
+    if level not in _LOG_LEVELS:
+        message = f"{LOG_VARIABLE}={level.lower()!r} is no level: {suggest(level.lower(), map(str.lower, _LOG_LEVELS))}"
+        raise ConfigError(message)
+    from loguru import logger
+
+    # What was said or warned stands on the console already.
+    logger.add(
+        lambda text: err.print(escape(text.rstrip("\n")), style="dim"),
+        level=level,
+        format="{time:HH:mm:ss} {level: <8} {message}",
+        filter=lambda record: not record["extra"].get("said"),
+        diagnose=False,
+        backtrace=False,
+    )

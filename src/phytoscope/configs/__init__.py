@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from phytoscope.configs.experiment_file import expand_experiment
 from phytoscope.configs.ranges import check_ranges
 from phytoscope.configs.words import normalise_words
 from phytoscope.errors import ConfigError
@@ -41,7 +42,7 @@ def compose_config(overrides: Sequence[str]) -> RunConfig:
         ConfigError: A key or a value is unknown, of the wrong type, out of range or missing; the text says what would
             work.
     """
-    words = normalise_words(overrides, list_groups())
+    words = normalise_words(expand_experiment(overrides), list_groups())
     if not any(word.startswith("data=") for word in words):
         message = (
             "no data were named. Add data=folder data.root=DIR (a folder of class folders), data=plantvillage "
@@ -56,7 +57,7 @@ def compose_config(overrides: Sequence[str]) -> RunConfig:
         store.store(group=group, name=f"schema_{group}", node=schema)
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(CONFIG_DIR)):
-            composed = compose(config_name="config", overrides=words)
+            composed = compose(config_name="config", overrides=[_open_space(word) for word in words])
         OmegaConf.resolve(composed)
         config = OmegaConf.to_object(composed)
     except (HydraException, OmegaConfBaseException) as error:
@@ -69,6 +70,11 @@ def compose_config(overrides: Sequence[str]) -> RunConfig:
     config.overrides = words
     check_ranges(config)
     return config
+
+
+def _open_space(word: str) -> str:
+    # The keys of the space are settings, which Hydra would not add to a group without being told.
+    return f"++{word}" if word.startswith("sweep.space=") else word
 
 
 def _explain(error: Exception) -> str:

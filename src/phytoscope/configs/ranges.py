@@ -7,7 +7,8 @@ from functools import reduce
 from typing import Any
 
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import DataKind, RunConfig
+from phytoscope.schema.config import ClassWeighting, DataKind, RegressionLoss, RunConfig, Sampling
+from phytoscope.schema.table import Task
 
 _Rule = tuple[Callable[[float], bool], str]
 _POSITIVE: _Rule = (lambda value: value > 0, "above 0")
@@ -85,6 +86,7 @@ def check_ranges(config: RunConfig) -> None:
     if not re.fullmatch(r"[^/\\\0]*[^/\\\0.\s][^/\\\0]*", config.name):
         faults.append(f"name={config.name!r} must be the name of a folder, without slashes")
     faults += _list_unread(config)
+    faults += _list_counted_twice(config) if config.data.task is Task.classification else _list_for_classes(config)
     split = config.data.split
     total = split.val + split.calibration + split.test
     if total >= 1:
@@ -101,6 +103,40 @@ def check_ranges(config: RunConfig) -> None:
         faults.append(f"data.target_min={low} must be below data.target_max={high}")
     if faults:
         raise ConfigError("; ".join(faults) + ".")
+
+
+def _list_counted_twice(config: RunConfig) -> list[str]:
+    # Each of these three alone lets rare classes count like frequent ones; two of them let them count more.
+    task = config.task
+    given = {
+        f"task.class_weighting={task.class_weighting.value}": task.class_weighting is not ClassWeighting.none,
+        f"task.sampling={task.sampling.value}": task.sampling is Sampling.balanced,
+        f"task.logit_adjustment={task.logit_adjustment:g}": task.logit_adjustment > 0,
+    }
+    names = [name for name, is_given in given.items() if is_given]
+    if len(names) < 2:
+        return []
+    fault = (
+        f"{' and '.join(names)} together make up for rare classes more than once: keep one of them "
+        "(task.class_weighting=none, task.sampling=shuffle, task.logit_adjustment=0)"
+    )
+    return [fault]
+
+
+def _list_for_classes(config: RunConfig) -> list[str]:
+    task = config.task
+    given = {
+        f"task.sampling={task.sampling.value}": task.sampling is Sampling.balanced,
+        f"task.focal_gamma={task.focal_gamma:g}": task.focal_gamma > 0,
+        f"task.logit_adjustment={task.logit_adjustment:g}": task.logit_adjustment > 0,
+        f"task.cutmix={task.cutmix:g}": task.cutmix > 0,
+    }
+    faults = [f"{name} is for classes, but numbers are learned here" for name, is_given in given.items() if is_given]
+    if task.mixup > 0 and task.loss not in (RegressionLoss.mse, RegressionLoss.huber):
+        faults.append(
+            f"task.mixup={task.mixup:g} with task.loss={task.loss.value}: numbers are mixed only for mse and huber"
+        )
+    return faults
 
 
 def _get(config: RunConfig, key: str) -> Any:

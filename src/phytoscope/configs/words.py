@@ -46,7 +46,8 @@ def _cut(word: str) -> tuple[str, str]:
     if not equals or not re.fullmatch(r"[A-Za-z_][\w.]*", key):
         message = f"{word!r} is not a setting: write it as key=value, for example trainer.max_epochs=5."
         raise ConfigError(message)
-    return key, value
+    # Users name the command where the settings name its tool.
+    return re.sub(r"\Atrain\.", "trainer.", key), value
 
 
 def _fault(key: str, value: str, groups: dict[str, list[str]]) -> str | None:
@@ -84,7 +85,7 @@ def _to_override(key: str, value: str) -> str:
     kind = _types_of_keys().get(key)
     parsed = _parse(key, value)
     if kind is str:
-        return f"{key}={value}" if _stays_text(value, parsed) else f"{key}={_quote(value)}"
+        return f"{key}={value}" if _stays_text(value, parsed) else f"{key}={quote_text(value)}"
     if kind == list[str]:
         return f"{key}={_to_list(key, value, parsed)}"
     if parsed is _UNREADABLE:
@@ -93,7 +94,7 @@ def _to_override(key: str, value: str) -> str:
                 f"the value of {key!r} cannot be read: {value!r}. Names with special characters need quotes: 'a b'."
             )
             raise ConfigError(message)
-        return f"{key}={_quote(value)}"
+        return f"{key}={quote_text(value)}"
     return f"{key}={value}"
 
 
@@ -113,7 +114,7 @@ def _to_list(key: str, value: str, parsed: Any) -> str:
         )
         raise ConfigError(message)
     items = [item.strip() for item in (value[1:-1] if bracketed else value).split(",")]
-    return "[" + ",".join(_quote(item) for item in items if item) + "]"
+    return "[" + ",".join(quote_text(item) for item in items if item) + "]"
 
 
 def _parse(key: str, value: str) -> Any:
@@ -125,7 +126,8 @@ def _parse(key: str, value: str) -> Any:
         return _UNREADABLE
 
 
-def _quote(value: str) -> str:
+def quote_text(value: str) -> str:
+    """A text in quotes, so that Hydra reads it as it is."""
     # Backslashes count only in front of a quote, so that those of a Windows path stay single.
     inner = re.sub(r"(\\*)'", lambda match: 2 * match[1] + "\\'", value)
     inner = re.sub(r"\\+\Z", lambda match: 2 * match[0], inner)

@@ -1,6 +1,5 @@
 """Batches for training and validation, from the pixel cache."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -9,8 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
+from phytoscope.data.batch_order import FEWEST_IMAGES, EpochBatchSampler
+from phytoscope.errors import ConfigError
 from phytoscope.schema.pixels import PixelSource
 from phytoscope.transforms.augment import Augmentation
 
@@ -58,66 +59,32 @@ class Samples:
 
 
 class _BatchDataset(Dataset[Batch]):
-    """Gives whole batches: its index is an epoch and the positions of the samples."""
+    """Gives whole batches: its index is an epoch and the draws of the sampler."""
 
     def __init__(self, samples: Samples, augmentation: Augmentation | None) -> None:
         self._samples = samples
         self._augmentation = augmentation
 
     def __getitem__(self, index: Any) -> Batch:
-        epoch, positions = index
+        epoch, draws = index
         samples, augmentation = self._samples, self._augmentation
+        positions = draws % len(samples)
         pixels = samples.pixels[samples.rows[positions]]
         if augmentation is not None:
-            pairs = zip(pixels, positions.tolist(), strict=True)
-            pixels = np.stack([augmentation(image, index=position, epoch=epoch) for image, position in pairs])
+            # The draw and not the position: an image that comes twice in an epoch is changed in two ways.
+            pairs = zip(pixels, draws.tolist(), strict=True)
+            pixels = np.stack([augmentation(image, index=draw, epoch=epoch) for image, draw in pairs])
         # The memory stays in channels-last order, which convolutions on a CPU like best.
         images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
         covariates = samples.covariates if len(samples.covariates) > 0 else np.zeros((len(samples), 0), np.float32)
         return Batch(images, torch.from_numpy(samples.target[positions]), torch.from_numpy(covariates[positions]))
 
 
-class EpochBatchSampler(Sampler[Any]):
-    """Batches of positions in an order that depends on seed and epoch alone, so that a resumed run sees the same."""
-
-    def __init__(self, n: int, batch_size: int, *, seed: int | None, limit_batches: int | None = None) -> None:
-        """Plans the batches.
-
-        Args:
-            n: Number of samples.
-            batch_size: Samples a batch; the last one may be smaller, but never a single sample in training.
-            seed: Seed of the order; None keeps the samples in order.
-            limit_batches: Batches an epoch at most.
-        """
-        self._n = n
-        self._batch_size = batch_size
-        self._seed = seed
-        self._limit = limit_batches
-        self._epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch, also after a restart."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        """Number of batches an epoch."""
-        full, rest = divmod(self._n, self._batch_size)
-        # Batch statistics of one image are no statistics.
-        single_dropped = rest == 1 and self._seed is not None and full > 0
-        count = full + (1 if rest > 0 and not single_dropped else 0)
-        return count if self._limit is None else min(count, self._limit)
-
-    def __iter__(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
-        """Yields the epoch and the positions of each batch."""
-        order = np.arange(self._n)
-        if self._seed is not None:
-            order = np.random.default_rng([self._seed, self._epoch]).permutation(self._n)
-        for batch in range(len(self)):
-            yield self._epoch, order[batch * self._batch_size : (batch + 1) * self._batch_size]
-
-
 class PlantDataModule(lightning.LightningDataModule):
-    """Training batches, shuffled and augmented, and validation batches, as they are."""
+    """Training batches, shuffled and augmented, and validation batches, as they are.
+
+    On several devices each one gets its part of every batch.
+    """
 
     def __init__(
         self,
@@ -129,6 +96,7 @@ class PlantDataModule(lightning.LightningDataModule):
         seed: int,
         num_workers: int,
         limit_batches: int | None = None,
+        balanced: bool = False,
     ) -> None:
         """Holds the two splits.
 
@@ -136,10 +104,11 @@ class PlantDataModule(lightning.LightningDataModule):
             train: Samples to learn from.
             val: Samples to choose the best epoch by.
             augmentation: Random change of training images.
-            batch_size: Images a batch.
+            batch_size: Images a batch, over all devices.
             seed: Seed of the order of the training images.
             num_workers: Processes that prepare training batches.
             limit_batches: Training batches an epoch at most.
+            balanced: Whether every class is drawn equally often (classification).
         """
         super().__init__()
         self._train = train
@@ -147,20 +116,81 @@ class PlantDataModule(lightning.LightningDataModule):
         self._augmentation = augmentation
         self._batch_size = batch_size
         self._num_workers = num_workers
-        self.train_sampler = EpochBatchSampler(len(train), batch_size, seed=seed, limit_batches=limit_batches)
+        self.train_sampler = EpochBatchSampler(
+            len(train),
+            batch_size,
+            seed=seed,
+            limit_batches=limit_batches,
+            classes=train.target if balanced else None,
+        )
+
+    @property
+    def val_size(self) -> int:
+        """Number of validation images."""
+        return len(self._val)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches, shuffled and augmented."""
+        """Batches, shuffled and augmented.
+
+        Raises:
+            ConfigError: The batches cannot be divided among the devices.
+        """
+        self._divide(self.train_sampler)
         return DataLoader(
             _BatchDataset(self._train, self._augmentation),
             sampler=self.train_sampler,
             batch_size=None,
             num_workers=self._num_workers,
             persistent_workers=self._num_workers > 0,
+            # Batches then go to a GPU while it still computes the one before.
+            pin_memory=torch.cuda.is_available(),
         )
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Batches, as they are and in order."""
+        """Batches, as they are and in order; on several devices some images come twice, see `join_parts`."""
         sampler = EpochBatchSampler(len(self._val), self._batch_size, seed=None)
+        self._divide(sampler)
         # Reading squares from the cache costs next to nothing: a process of its own would cost more.
         return DataLoader(_BatchDataset(self._val, None), sampler=sampler, batch_size=None)
+
+    def join_parts(self, parts: Tensor) -> Tensor:
+        """Puts together what the devices computed from their validation batches, each image once.
+
+        Args:
+            parts: Shape (devices, images a device, ...).
+
+        Returns:
+            Shape (val_size, ...), in the order of the validation images.
+        """
+        return parts.transpose(0, 1).flatten(0, 1)[: self.val_size]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Which batch comes next, for a checkpoint."""
+        # Not what the sampler gave last: loading processes are some batches ahead of the training.
+        loop: Any = self.trainer.fit_loop  # type: ignore[union-attr]
+        epoch, batch = loop.epoch_progress.current.processed, loop.epoch_loop.batch_progress.current.processed
+        return {"epoch": epoch, "batch": batch if batch < len(self.train_sampler) else 0}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on at the batch that came next."""
+        # Before Lightning asks for the first batches: its own way of resuming would start loading processes on the
+        # order of the first epoch.
+        self.train_sampler.start_at(state_dict["epoch"], state_dict["batch"])
+
+    def _divide(self, sampler: EpochBatchSampler) -> None:
+        if self.trainer is None or self.trainer.world_size == 1:
+            return
+        world = self.trainer.world_size
+        if self._batch_size % world != 0 or self._batch_size < FEWEST_IMAGES * world:
+            message = (
+                f"trainer.batch_size={self._batch_size} cannot be divided among {world} devices: it must be a multiple "
+                f"of {world} and at least {FEWEST_IMAGES * world}."
+            )
+            raise ConfigError(message)
+        if len(self._train) < FEWEST_IMAGES * world:
+            message = (
+                f"{len(self._train)} training images are too few for {world} devices: each needs at least "
+                f"{FEWEST_IMAGES}; lower trainer.devices."
+            )
+            raise ConfigError(message)
+        sampler.divide(self.trainer.global_rank, world)

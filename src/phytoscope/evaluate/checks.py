@@ -1,5 +1,7 @@
 """Is the table of predictions fit to be evaluated? Every fault is collected, then raised at once."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -9,11 +11,13 @@ from phytoscope.schema.table import (
     LABEL,
     PREDICTION,
     PREDICTION_COLUMNS,
+    PREDICTION_PREFIX,
     PROB_PREFIX,
     PROBABILITY,
     SAMPLE_ID,
     SPLIT,
     TARGET,
+    TARGET_PREFIX,
     Split,
     Task,
 )
@@ -23,49 +27,58 @@ PROBABILITY_TOLERANCE = 1e-4
 EVALUATED_SPLITS = (Split.val, Split.calibration, Split.test)
 
 
-def check_table(predictions: pd.DataFrame, task: Task, class_names: list[str]) -> None:
+def check_table(
+    predictions: pd.DataFrame, task: Task, class_names: list[str], more_targets: Sequence[str] = ()
+) -> None:
     """Looks for everything that would make the numbers wrong.
 
     Args:
         predictions: Table 7, see `evaluate_predictions`.
         task: Classification or regression.
         class_names: In the order of the probabilities; ignored for regression.
+        more_targets: Names of the further targets (regression).
 
     Raises:
         DataValidationError: Columns are missing, there are no rows, a sample stands there twice, a split is unknown, a
             number is not finite, a probability is outside 0-1 or does not sum to 1 with the others, a class is
             unknown, or the prediction is not the most probable class. The text lists every fault.
     """
-    wanted = [*PREDICTION_COLUMNS, *_task_columns(task, class_names)]
+    wanted = [*PREDICTION_COLUMNS, *_task_columns(task, class_names, more_targets)]
     faults = _list_missing_columns(predictions, wanted, "predictions")
     if not faults:
         faults = _list_row_faults(predictions)
         if task == Task.classification:
             faults += _list_class_faults(predictions, class_names)
         else:
-            faults += _list_number_faults(predictions, [TARGET, PREDICTION, GREEN_PX])
+            more = [PREDICTION_PREFIX + name for name in more_targets]
+            faults += _list_number_faults(predictions, [TARGET, PREDICTION, GREEN_PX, *more])
+            faults += _list_odd_targets(predictions, more_targets)
     _raise_all(faults, "the predictions cannot be evaluated", "predict again with the model of this run")
 
 
-def check_train_rows(train_rows: pd.DataFrame, task: Task, class_names: list[str]) -> None:
+def check_train_rows(
+    train_rows: pd.DataFrame, task: Task, class_names: list[str], more_targets: Sequence[str] = ()
+) -> None:
     """Looks for everything that would keep the baselines from being fitted.
 
     Args:
         train_rows: Rows of the training split with `label` (classification) or `target` and `green_px` (regression).
         task: Classification or regression.
         class_names: Known classes; ignored for regression.
+        more_targets: Names of the further targets, of which `target/<name>` may be missing in some rows (regression).
 
     Raises:
         DataValidationError: Columns are missing, there are no rows, a class is unknown or a number is not finite.
     """
     wanted = [LABEL] if task == Task.classification else [TARGET, GREEN_PX]
-    faults = _list_missing_columns(train_rows, wanted, "the training rows")
+    more = [TARGET_PREFIX + name for name in more_targets]
+    faults = _list_missing_columns(train_rows, [*wanted, *more], "the training rows")
     if not faults and train_rows.empty:
         faults = ["there are no training rows"]
     elif not faults and task == Task.classification:
         faults = _list_unknown_classes(train_rows[LABEL], LABEL, class_names)
     elif not faults:
-        faults = _list_number_faults(train_rows, wanted)
+        faults = _list_number_faults(train_rows, wanted) + _list_odd_targets(train_rows, more_targets)
     _raise_all(faults, "the baselines cannot be fitted", "pass the rows of the training split of this run")
 
 
@@ -100,10 +113,11 @@ def check_predictions(predictions: pd.DataFrame, split_table: pd.DataFrame) -> N
         raise ArtifactError(message)
 
 
-def _task_columns(task: Task, class_names: list[str]) -> list[str]:
+def _task_columns(task: Task, class_names: list[str], more_targets: Sequence[str]) -> list[str]:
     if task == Task.classification:
         return [LABEL, PROBABILITY, *(PROB_PREFIX + name for name in class_names)]
-    return [TARGET, GREEN_PX]
+    more = [prefix + name for name in more_targets for prefix in (TARGET_PREFIX, PREDICTION_PREFIX)]
+    return [TARGET, GREEN_PX, *more]
 
 
 def _list_missing_columns(table: pd.DataFrame, wanted: list[str], what: str) -> list[str]:
@@ -135,6 +149,14 @@ def _list_number_faults(table: pd.DataFrame, columns: list[str]) -> list[str]:
         if bad.any():
             first = _quote([str(value) for value in table.loc[bad, column].head(3)])
             faults.append(f"column {column!r}: {int(bad.sum())} of {len(table)} values are no finite number ({first})")
+    return faults
+
+
+def _list_odd_targets(table: pd.DataFrame, more_targets: Sequence[str]) -> list[str]:
+    """Further targets may be missing, but what stands there must be a finite number."""
+    faults = []
+    for column in (TARGET_PREFIX + name for name in more_targets):
+        faults += _list_number_faults(table.loc[table[column].notna()], [column])
     return faults
 
 

@@ -1,6 +1,6 @@
 """The one public step of this room: predictions in, EvaluationReport out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from phytoscope.evaluate.classification import (
     find_confusions,
     measure_classification,
 )
+from phytoscope.evaluate.more_targets import fit_target_evaluator
 from phytoscope.evaluate.regression import describe_deciles, find_worst, measure_regression
 from phytoscope.schema.report import EvaluationReport, SplitReport
 from phytoscope.schema.table import (
@@ -53,6 +54,7 @@ def evaluate_predictions(  # noqa: PLR0913
     data_hash: str,
     split_hash: str,
     train_rows: pd.DataFrame,
+    more_targets: Mapping[str, str] | None = None,
     deciles: int = 10,
     confusions: int = 8,
 ) -> EvaluationReport:
@@ -61,7 +63,8 @@ def evaluate_predictions(  # noqa: PLR0913
     Args:
         predictions: Table 7: `sample_id`, `path`, `group_id`, `split` (val, calibration or test), `prediction`,
             `model_id`; for classification also `label`, `probability` and `prob/<class>` for each class (0-1, summing
-            to 1 within 1e-4); for regression also `target` (in `unit`) and `green_px` (pixels).
+            to 1 within 1e-4); for regression also `target` (in `unit`), `green_px` (pixels), and for each further
+            target `prediction/<name>` and `target/<name>` (missing where nobody measured it).
         task: Classification or regression.
         class_names: In the order of the probabilities; for regression it is not read.
         target_name: The user's own column name, or `class`.
@@ -69,7 +72,9 @@ def evaluate_predictions(  # noqa: PLR0913
         name: Name of the run.
         data_hash: Content hash of the manifest.
         split_hash: Content hash of the split.
-        train_rows: Rows of the training split, on which the baselines are fitted: `label`, or `target` and `green_px`.
+        train_rows: Rows of the training split, on which the baselines are fitted: `label`, or `target` and `green_px`,
+            and `target/<name>` for each further target.
+        more_targets: Name of each further target -> its unit (regression).
         deciles: Most slices of the true value (regression).
         confusions: Most pairs of confused classes to list (classification).
 
@@ -84,12 +89,13 @@ def evaluate_predictions(  # noqa: PLR0913
     if deciles < 1 or confusions < 0:
         message = f"deciles is {deciles} and confusions is {confusions}; at least 1 and 0 are allowed: correct them."
         raise ConfigError(message)
-    check_table(predictions, task, class_names)
-    check_train_rows(train_rows, task, class_names)
+    more = {} if more_targets is None or task == Task.classification else dict(more_targets)
+    check_table(predictions, task, class_names, list(more))
+    check_train_rows(train_rows, task, class_names, list(more))
     evaluate_split = (
         _classification_evaluator(train_rows, class_names, confusions)
         if task == Task.classification
-        else _regression_evaluator(train_rows, unit, deciles)
+        else _regression_evaluator(train_rows, unit, more, deciles)
     )
     splits = {split: evaluate_split(rows) for split, rows in _iterate_splits(predictions)}
     metric, higher = main_metric(task)
@@ -156,9 +162,12 @@ def _classification_evaluator(
     return evaluate_split
 
 
-def _regression_evaluator(train_rows: pd.DataFrame, unit: str, deciles: int) -> Callable[[pd.DataFrame], SplitReport]:
+def _regression_evaluator(
+    train_rows: pd.DataFrame, unit: str, more: Mapping[str, str], deciles: int
+) -> Callable[[pd.DataFrame], SplitReport]:
     train_target, train_green = _to_floats(train_rows[TARGET]), _to_floats(train_rows[GREEN_PX])
     lines = [fit_constant_value(train_target, unit), fit_green_pixels(train_target, train_green, unit)]
+    others = {name: fit_target_evaluator(train_rows, name, own_unit) for name, own_unit in more.items()}
 
     def evaluate_split(rows: pd.DataFrame) -> SplitReport:
         target, preds, green = (_to_floats(rows[column]) for column in (TARGET, PREDICTION, GREEN_PX))
@@ -169,6 +178,7 @@ def _regression_evaluator(train_rows: pd.DataFrame, unit: str, deciles: int) -> 
             baselines=[line.score(target, green) for line in lines],
             deciles=describe_deciles(target, preds, deciles),
             worst=find_worst(target, preds, rows[SAMPLE_ID].tolist(), WORST_IMAGES),
+            more_targets=[evaluate_target(rows) for evaluate_target in others.values()],
         )
 
     return evaluate_split

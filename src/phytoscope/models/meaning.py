@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phytoscope.models.covariates import CovariateEncoder
+from phytoscope.models.sums import Sums
 from phytoscope.models.target import TargetScale
 from phytoscope.schema.table import Task
 
@@ -34,13 +35,13 @@ class Meaning:
         class_names: In the order of the outputs (classification).
         targets: In the order of the outputs, the main one first (regression).
         covariates: Encoder of the columns that are seen beside the image; None when there are none.
-        sums: Rules that the answers keep.
+        sums: Sums that the answers keep; None when none are declared.
     """
 
     class_names: tuple[str, ...] = ()
     targets: tuple[TargetMeaning, ...] = ()
     covariates: CovariateEncoder | None = None
-    sums: tuple[str, ...] = ()
+    sums: Sums | None = None
 
     @property
     def task(self) -> Task:
@@ -71,7 +72,8 @@ class Meaning:
             probs: NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
             return probs
         columns = [target.scale.inverse(outputs[:, place]) for place, target in enumerate(self.targets)]
-        return np.stack(columns, axis=1)
+        values = np.stack(columns, axis=1)
+        return values if self.sums is None else self.sums.keep(values, [target.scale.lower for target in self.targets])
 
     def to_dict(self) -> dict[str, Any]:
         """The meaning as plain values, ready for JSON."""
@@ -81,7 +83,7 @@ class Meaning:
                 {"name": target.name, "unit": target.unit, "scale": target.scale.to_dict()} for target in self.targets
             ],
             "covariates": None if self.covariates is None else self.covariates.to_dict(),
-            "sums": list(self.sums),
+            "sums": None if self.sums is None else self.sums.to_dict(),
         }
 
     @classmethod
@@ -96,5 +98,5 @@ class Meaning:
             tuple(content["class_names"]),
             tuple(targets),
             None if found is None else CovariateEncoder.from_dict(found),
-            tuple(content["sums"]),
+            None if not content.get("sums") else Sums.from_dict(content["sums"]),
         )

@@ -42,6 +42,7 @@ class PlantNetwork(nn.Module):
         head: The linear layer.
         feature_dim: Number of features that the backbone gives.
         covariate_dim: Numbers that are seen beside the image.
+        covariate_dropout: What happens to them while training; nothing unless it is replaced. It has no weights.
     """
 
     mean: Tensor
@@ -69,6 +70,7 @@ class PlantNetwork(nn.Module):
         self.feature_dim = int(backbone_facts.num_features if hidden is None else hidden)
         self.dropout = nn.Dropout(dropout)
         self.covariate_dim = covariate_dim
+        self.covariate_dropout: nn.Module = nn.Identity()
         self.head = nn.Linear(self.feature_dim + covariate_dim, outputs)
         # Zero weights start every answer at the middle, so that the first steps do not shake the backbone.
         nn.init.zeros_(self.head.weight)
@@ -100,7 +102,7 @@ class PlantNetwork(nn.Module):
         """
         seen = self.dropout(features)
         if self.covariate_dim > 0 and covariates is not None:
-            seen = torch.cat([seen, covariates.to(seen.dtype)], dim=1)
+            seen = torch.cat([seen, self.covariate_dropout(covariates).to(seen.dtype)], dim=1)
         return self.head(seen)  # type: ignore[no-any-return]
 
     def features(self, images: Tensor) -> Tensor:

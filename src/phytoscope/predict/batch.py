@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phytoscope.errors import DataNotFoundError, DataValidationError, ImageReadError, suggest
+from phytoscope.predict.covariate_rows import CovariateRows
 from phytoscope.predict.predictor import Predictor
 from phytoscope.predict.table_writer import open_writer
 from phytoscope.schema.artifact import write_atomic
@@ -35,6 +36,7 @@ def predict_files(
     probs: bool = False,
     batch_size: int = 32,
     workers: int | None = None,
+    known: CovariateRows | None = None,
     progress: Progress,
 ) -> tuple[int, int]:
     """Answers for every image and writes one row each, in the order of the input.
@@ -49,6 +51,7 @@ def predict_files(
         probs: Whether to write one column a class.
         batch_size: Images a step.
         workers: Threads that read images; None takes one per core.
+        known: What is known of the images beside their pictures; None when nothing is.
         progress: Told about every image.
 
     Returns:
@@ -75,7 +78,7 @@ def predict_files(
     with write_atomic(output) as temporary, open_writer(temporary, output, predictor.description, probs=probs) as write:
         prepared = map_ordered(lambda path: _prepare(predictor, path), list_images(sources), workers, progress)
         for batch in _batches(prepared, batch_size):
-            rows = _answer(predictor, batch)
+            rows = _answer(predictor, batch, known)
             write(rows)
             wrong = sum(1 for row in rows if row.error)
             failed += wrong
@@ -225,9 +228,11 @@ def _batches(items: Iterator[_Prepared], size: int) -> Iterator[list[_Prepared]]
         yield batch
 
 
-def _answer(predictor: Predictor, batch: list[_Prepared]) -> list[Prediction]:
-    squares = [pixels for _, pixels, _ in batch if pixels is not None]
-    answers = iter(predictor.predict_pixels(np.stack(squares)) if squares else ())
+def _answer(predictor: Predictor, batch: list[_Prepared], known: CovariateRows | None) -> list[Prediction]:
+    read = [(path, pixels) for path, pixels, _ in batch if pixels is not None]
+    covariates = None if known is None or not read else np.stack([known.find(path) for path, _ in read])
+    squares = np.stack([pixels for _, pixels in read]) if read else None
+    answers = iter(() if squares is None else predictor.predict_pixels(squares, covariates))
     return [
         Prediction(_name(path), error=reason) if pixels is None else predictor.describe(_name(path), next(answers))
         for path, pixels, reason in batch

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from phytoscope.predict.description import read_meaning
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.table import Task
 
@@ -25,17 +26,19 @@ def _lines(description: ModelDescription, limitations: Sequence[str]) -> list[st
         names = ", ".join(f"`{name}`" for name in description.class_names)
         answer = f"one of {len(description.class_names)} classes: {names}"
     else:
-        answer = f"`{description.target_name}`{f' in {description.unit}' if description.unit else ''}"
+        answer = " and ".join(f"`{name}`{f' in {unit}' if unit else ''}" for name, unit in description.units.items())
     metrics = [
         f"| `{name}` | {_NOT_DEFINED if value is None else format(value, '.4g')} |"
         for name, value in description.metrics.items()
     ]
+    beside = _list_covariates(description)
     size = description.preprocess["size_px"]
     return [
         f"# {description.name}",
         "",
-        f"Predicts {answer} from one photograph.",
+        f"Predicts {answer} from one photograph{' and what is known of the plant' if beside else ''}.",
         "",
+        *beside,
         "| fact | value |",
         "|---|---|",
         f"| model id | `{description.model_id}` |",
@@ -58,3 +61,11 @@ def _lines(description: ModelDescription, limitations: Sequence[str]) -> list[st
         "- The numbers hold for photographs like those it learned from; test it anew for another camera or place.",
         "- It always answers, also for a picture that shows no plant.",
     ]
+
+
+def _list_covariates(description: ModelDescription) -> list[str]:
+    encoder = read_meaning(description).covariates
+    if encoder is None:
+        return []
+    known = ", ".join(f"`{name}` ({words})" for name, words in encoder.describe().items())
+    return [f"Beside the photograph it sees {known}; any of these may be missing.", ""]

@@ -4,14 +4,16 @@ import importlib
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from phytoscope.errors import MissingDependencyError, PackageError, require
 from phytoscope.predict.predictor import Predictor
 
-INPUT_NAME, OUTPUT_NAME = "images", "outputs"
+INPUT_NAME, COVARIATES_NAME, OUTPUT_NAME = "images", "covariates", "outputs"
 _TOLERANCE = 1e-4
 _CHECKED_BATCHES = (1, 2, 7)
 # What the exporter raises for a network it cannot translate, and for versions of its packages that do not fit.
@@ -22,6 +24,8 @@ def export_onnx(predictor: Predictor, path: Path) -> float:
     """Writes the network as one ONNX file with a dynamic batch, and compares it with torch.
 
     Its input `images` is uint8, shape (N, 3, S, S), RGB, 0-255; its output `outputs` is what `Predictor.finish` takes.
+    A model that sees more than the image has a second input `covariates`, float32, shape (N, covariate_dim), as the
+    encoder in `package.json` gives them.
 
     Args:
         predictor: The model.
@@ -68,8 +72,8 @@ def _runtime_faults() -> tuple[type[Exception], ...]:
 
 
 def _write(predictor: Predictor, path: Path) -> None:
-    size = predictor.preprocess.size_px
-    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)
+    example = _draw_inputs(predictor, 2)
+    batch = torch.export.Dim("batch")
     try:
         # The exporter reports its optimiser passes as warnings and log records nobody can act on.
         with warnings.catch_warnings(), torch.inference_mode():
@@ -77,11 +81,11 @@ def _write(predictor: Predictor, path: Path) -> None:
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             torch.onnx.export(
                 predictor.network.to(memory_format=torch.contiguous_format),
-                (example,),
+                tuple(map(torch.from_numpy, example.values())),
                 str(path),
-                input_names=[INPUT_NAME],
+                input_names=list(example),
                 output_names=[OUTPUT_NAME],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamic_shapes=tuple({0: batch} for _ in example),
                 external_data=False,
                 dynamo=True,
                 verbose=False,
@@ -91,14 +95,21 @@ def _write(predictor: Predictor, path: Path) -> None:
 
 
 def _compare(predictor: Predictor, path: Path) -> float:
-    size = predictor.preprocess.size_px
     session = require("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    rng = np.random.default_rng(0)
     differences = []
     for count in _CHECKED_BATCHES:
-        images = rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)
+        inputs = _draw_inputs(predictor, count)
         with torch.inference_mode():
-            expected = predictor.network(torch.from_numpy(images)).numpy()
-        (found,) = session.run([OUTPUT_NAME], {INPUT_NAME: images})
+            expected = predictor.network(*map(torch.from_numpy, inputs.values())).numpy()
+        (found,) = session.run([OUTPUT_NAME], inputs)
         differences.append(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
     return float(np.max(differences))
+
+
+def _draw_inputs(predictor: Predictor, count: int) -> dict[str, NDArray[Any]]:
+    size, covariate_dim = predictor.preprocess.size_px, predictor.meaning.covariate_dim
+    rng = np.random.default_rng(count)
+    inputs: dict[str, NDArray[Any]] = {INPUT_NAME: rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)}
+    if covariate_dim > 0:
+        inputs[COVARIATES_NAME] = rng.normal(size=(count, covariate_dim)).astype(np.float32)
+    return inputs

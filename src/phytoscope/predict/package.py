@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 
 from phytoscope.errors import ArtifactError, ImageReadError, MissingDependencyError, PackageError
+from phytoscope.models.covariates import list_values
 from phytoscope.predict.card import write_card
 from phytoscope.predict.onnx import export_onnx
 from phytoscope.predict.predictor import Predictor
@@ -34,7 +35,13 @@ _MOST_MEGAPIXELS = 1000.0
 
 
 def save_package(
-    predictor: Predictor, golden: Sequence[Path], folder: Path, *, onnx: OnnxExport, limitations: Sequence[str]
+    predictor: Predictor,
+    golden: Sequence[Path],
+    folder: Path,
+    *,
+    onnx: OnnxExport,
+    limitations: Sequence[str],
+    known: Sequence[Mapping[str, Any]] = (),
 ) -> list[str]:
     """Writes a package, atomically; once it has reproduced its golden answers, an older one in its place is replaced.
 
@@ -44,6 +51,7 @@ def save_package(
         folder: Where the package shall stand.
         onnx: Whether to write an ONNX file.
         limitations: Sentences for the model card.
+        known: Covariates of each golden image under the user's names; nothing is known when left out.
 
     Returns:
         Remarks for the user, for example that no ONNX file was written and why.
@@ -59,7 +67,7 @@ def save_package(
     with write_folder_atomic(folder) as temporary:
         state = {name: value.contiguous() for name, value in predictor.network.state_dict().items()}
         safetensors.torch.save_file(state, temporary / WEIGHTS_NAME)
-        _write_golden(predictor, golden, temporary)
+        _write_golden(predictor, golden, known or [{} for _ in golden], temporary)
         remarks += _write_onnx(predictor, temporary / ONNX_NAME, onnx)
         write_card(temporary / CARD_NAME, predictor.description, limitations)
         parts = {path.relative_to(temporary).as_posix(): hash_file(path) for path in _files(temporary)}
@@ -127,16 +135,18 @@ def _replay(predictor: Predictor, folder: Path, names: Collection[str]) -> float
         if not isinstance(rows, list) or not rows:
             message = "it is not a list of images with answers"
             raise ValueError(message)
-        for name, kept in [(row["image"], np.array(row["answer"], dtype=np.float64)) for row in rows]:
+        for row in rows:
+            name, kept = row["image"], np.array(row["answer"], dtype=np.float64)
             if name not in names:
                 message = f"the image {name!r} is not among the parts of the package"
                 raise ValueError(message)
             if kept.shape != (predictor.description.outputs,):
                 message = f"an answer has shape {kept.shape}, expected {(predictor.description.outputs,)}"
                 raise ValueError(message)
-            answer = predictor.predict_pixels(predictor.prepare(folder / name)[None])[0]
+            covariates, _ = predictor.encode(row.get("covariates", {}))
+            answer = predictor.predict_pixels(predictor.prepare(folder / name)[None], covariates)[0]
             differences.append(np.abs(answer - kept).max() / max(1.0, float(np.abs(kept).max())))
-    except (ArtifactError, RecursionError, KeyError, TypeError, ValueError, OverflowError) as error:
+    except (ArtifactError, RecursionError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         message = f"{GOLDEN_NAME} of the package {str(folder)!r} cannot be used ({error}): copy the package again."
         raise PackageError(message) from error
     return float(np.max(differences))
@@ -206,10 +216,13 @@ def _read_description(folder: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def _write_golden(predictor: Predictor, golden: Sequence[Path], folder: Path) -> None:
+def _write_golden(
+    predictor: Predictor, golden: Sequence[Path], known: Sequence[Mapping[str, Any]], folder: Path
+) -> None:
     (folder / _GOLDEN_FOLDER).mkdir()
+    encoder = predictor.meaning.covariates
     rows = []
-    for number, path in enumerate(golden):
+    for number, (path, values) in enumerate(zip(golden, known, strict=True)):
         name = f"{_GOLDEN_FOLDER}/{number}{path.suffix.lower()}"
         try:
             content = read_bytes(path)
@@ -218,8 +231,10 @@ def _write_golden(predictor: Predictor, golden: Sequence[Path], folder: Path) ->
             message = f"the image {str(path)!r} is not what it was ({error.reason}): run prepare again."
             raise ArtifactError(message) from error
         (folder / name).write_bytes(content)
-        answer = predictor.predict_pixels(pixels[None])[0]
-        rows.append({"image": name, "answer": answer.tolist()})
+        kept = {} if encoder is None else list_values(values, encoder.names)
+        answer = predictor.predict_pixels(pixels[None], predictor.encode(kept)[0])[0]
+        row: dict[str, Any] = {"image": name, "answer": answer.tolist()}
+        rows.append(row if encoder is None else {**row, "covariates": kept})
     write_json(folder / GOLDEN_NAME, rows)
 
 

@@ -27,7 +27,8 @@ def open_writer(place: Path, output: Path, model: ModelDescription, *, probs: bo
     """Opens a table for predictions.
 
     Classification has the columns `path`, `prediction`, `probability`, with `probs` one `prob/<class>` for each class,
-    and `error`; regression has `path`, `prediction` (value and unit as text), `value`, `unit` and `error`.
+    and `error`; regression has `path`, `prediction` (value and unit as text), `value`, `unit`, for each further target
+    `value/<name>` and `unit/<name>`, and `error`.
 
     Args:
         place: Where to write.
@@ -63,7 +64,8 @@ def check_output(output: Path) -> None:
 
 def _columns(model: ModelDescription, *, probs: bool) -> list[str]:
     if model.task is Task.regression:
-        return ["path", "prediction", "value", "unit", "error"]
+        more = [f"{kind}/{target['name']}" for target in model.more_targets for kind in ("value", "unit")]
+        return ["path", "prediction", "value", "unit", *more, "error"]
     classes = [f"{PROB_PREFIX}{name}" for name in model.class_names] if probs else []
     return ["path", "prediction", "probability", *classes, "error"]
 
@@ -71,7 +73,11 @@ def _columns(model: ModelDescription, *, probs: bool) -> list[str]:
 def _to_row(row: Prediction, model: ModelDescription, *, probs: bool) -> dict[str, Any]:
     if model.task is Task.regression:
         text = None if row.value is None else f"{_round(row.value)} {row.unit}".strip()
-        return {"path": row.path, "prediction": text, "value": row.value, "unit": model.unit, "error": row.error}
+        more: dict[str, Any] = {}
+        for name, unit in list(model.units.items())[1:]:
+            more |= {f"value/{name}": row.values.get(name), f"unit/{name}": unit}
+        known = {"path": row.path, "prediction": text, "value": row.value, "unit": model.unit}
+        return {**known, **more, "error": row.error}
     classes = {f"{PROB_PREFIX}{name}": row.probabilities.get(name) for name in model.class_names} if probs else {}
     return {"path": row.path, "prediction": row.label, "probability": row.probability, **classes, "error": row.error}
 

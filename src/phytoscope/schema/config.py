@@ -74,8 +74,9 @@ class TrainMode(StrEnum):
     """How the work of training is arranged.
 
     `plain`: every epoch augments the images and runs the whole network; `features`: a backbone that is not trained sees
-    some views of each image once and the head is fitted to its features; `trunk`: the stages that are not trained do
-    the same, and the rest is trained on their activations; `auto`: chosen from a short measurement.
+    some views of each image once and the head is fitted to its features to the end, so that epochs, learning rate,
+    weight decay and dropout have no part in it; `trunk`: the stages that are not trained do the same, and the
+    rest is trained on their activations; `auto`: chosen from a short measurement.
     """
 
     auto = "auto"
@@ -300,8 +301,10 @@ class AdaptConfig:
         kind: Which parameters are trained.
         backbone_lr_factor: Learning rate of what is trained inside the backbone, as a multiple of the head's.
         layer_decay: Learning rate of each layer group as a multiple of the next one's towards the head, 1 for none.
-        frozen_epochs: First epochs in which only the head is trained; a tenth of all when None.
-        running_statistics: Whether normalisation layers also learn the mean and variance of the new images (norm).
+        frozen_epochs: First epochs in which only the head is trained; when None the head is fitted to the backbone as it
+            is before the first epoch, and all is trained from then on.
+        running_statistics: Whether normalisation layers also learn the mean and variance of the new images (bitfit, norm,
+            se, lora, ssf; always where the layers themselves are trained).
         rank: Rank of the low-rank updates (lora).
         alpha: Their scale; the update counts alpha / rank times (lora).
         dropout: Share of the inputs of the low-rank updates dropped while training (lora).
@@ -316,8 +319,8 @@ class AdaptConfig:
     layer_decay: float = 1.0
     frozen_epochs: int | None = None
     running_statistics: bool = False
-    rank: int = 8
-    alpha: float = 16.0
+    rank: int = 3
+    alpha: float = 6.0
     dropout: float = 0.0
     targets: str | None = None
     stages: int = 1
@@ -512,7 +515,7 @@ class PathsConfig:
         runs_dir: Folder that holds the runs.
         run_dir: Folder of this run; `<runs_dir>/<time>-<name>` when None.
         cache_dir: Folder of decoded pixels and of what is known of each image; `<runs_dir>/cache` when None.
-        cache_max_gb: Size in GB above which the pixels that were not used for longest are removed.
+        cache_max_gb: Size in GB above which the pixels, features and activations unused for longest are removed.
     """
 
     runs_dir: str = "runs"

@@ -30,7 +30,12 @@ class ModelDescription:
         licence: Licence, as the user stated it.
         created_at: Time, ISO 8601, UTC.
         version: Version of phytoscope that made it.
-        metrics: `test/<metric>` -> value in the user's unit.
+        metrics: `test/<metric>` -> value in the user's unit; `test/<target>/<metric>` for further targets.
+        more_targets: Name, unit and learned scale of each further number, in the order of the outputs (regression).
+        covariates: Encoder of the columns that are seen beside the image; None when there are none.
+        sums: Sums that the answers keep, as places among the targets (regression); None when there are none.
+        members: Fields of its own for each network of an ensemble, in the order of their outputs (`task`,
+            `class_names`, `target_scale`, `covariates` ...); empty for a single network.
     """
 
     name: str
@@ -49,11 +54,22 @@ class ModelDescription:
     created_at: str = ""
     version: str = ""
     metrics: dict[str, float | None] = field(default_factory=dict)
+    more_targets: list[dict[str, Any]] = field(default_factory=list)
+    covariates: dict[str, Any] | None = None
+    sums: dict[str, Any] | None = None
+    members: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def outputs(self) -> int:
         """Number of outputs of the network."""
-        return len(self.class_names) if self.task is Task.classification else 1
+        return len(self.class_names) if self.task is Task.classification else 1 + len(self.more_targets)
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Name of each target, the main one first -> its unit; empty for classification."""
+        if self.task is Task.classification:
+            return {}
+        return {self.target_name: self.unit, **{target["name"]: target["unit"] for target in self.more_targets}}
 
     def to_dict(self) -> dict[str, Any]:
         """The description as plain values, ready for JSON."""

@@ -12,8 +12,11 @@ class Prediction:
         label: Predicted class (classification).
         probability: Its probability, 0-1 (classification).
         probabilities: Class name -> probability, in the model's order, summing to 1 (classification).
-        value: Predicted number (regression).
+        value: Predicted number of the main target (regression).
         unit: Its unit (regression).
+        values: Name of each target, the main one first -> predicted number (regression).
+        units: Name of each target -> its unit, which may be empty (regression).
+        remarks: What was given beside the image and could not be used, in words.
         error: Why the image could not be read; empty otherwise.
     """
 
@@ -23,4 +26,7 @@ class Prediction:
     probabilities: dict[str, float] = field(default_factory=dict)
     value: float | None = None
     unit: str = ""
+    values: dict[str, float] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
     error: str = ""

@@ -87,6 +87,27 @@ class DecileRow:
 
 
 @dataclass(frozen=True)
+class TargetReport:
+    """Numbers of one further target on the images of a split for which it is known.
+
+    Attributes:
+        name: The user's own column name.
+        unit: Its unit; may be empty.
+        n: Images for which it is known.
+        n_groups: Groups that these belong to.
+        metrics: The model's numbers; empty where no image has a true value.
+        baselines: The napkin models' numbers on the same rows.
+    """
+
+    name: str
+    unit: str
+    n: int
+    n_groups: int
+    metrics: list[MetricValue] = field(default_factory=list)
+    baselines: list[Baseline] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class SplitReport:
     """All numbers of one split.
 
@@ -100,6 +121,7 @@ class SplitReport:
         top_confusions: Most frequent mistakes (classification only).
         deciles: Error by size of the true value (regression only).
         worst: Sample ids of the largest absolute errors, worst first (regression only).
+        more_targets: Numbers of the further targets, in the order of the settings (regression only).
     """
 
     n: int
@@ -111,6 +133,7 @@ class SplitReport:
     top_confusions: list[Confusion] = field(default_factory=list)
     deciles: list[DecileRow] = field(default_factory=list)
     worst: list[str] = field(default_factory=list)
+    more_targets: list[TargetReport] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -182,13 +205,20 @@ def _split_from_dict(part: dict[str, Any]) -> SplitReport:
     def metrics(rows: list[dict[str, Any]]) -> list[MetricValue]:
         return [MetricValue(**row) for row in rows]
 
+    def baselines(rows: list[dict[str, Any]]) -> list[Baseline]:
+        return [Baseline(**{**row, "metrics": metrics(row["metrics"])}) for row in rows]
+
     return SplitReport(
         **{
             **part,
             "metrics": metrics(part["metrics"]),
-            "baselines": [Baseline(**{**row, "metrics": metrics(row["metrics"])}) for row in part["baselines"]],
+            "baselines": baselines(part["baselines"]),
             "classes": [ClassRow(**row) for row in part["classes"]],
             "top_confusions": [Confusion(**row) for row in part["top_confusions"]],
             "deciles": [DecileRow(**row) for row in part["deciles"]],
+            "more_targets": [
+                TargetReport(**{**row, "metrics": metrics(row["metrics"]), "baselines": baselines(row["baselines"])})
+                for row in part.get("more_targets", [])
+            ],
         }
     )

@@ -228,7 +228,10 @@ class RunFolder:
             return
         if self.config.is_file() and b"overrides:" in self.config.read_bytes():
             return
-        foreign = sorted(entry.name for entry in self.root.iterdir() if not entry.name.startswith("."))
+        # The log of a run that failed before its first step is ours too.
+        foreign = sorted(
+            entry.name for entry in self.root.iterdir() if not entry.name.startswith(".") and entry != self.log
+        )
         if foreign:
             shown = ", ".join(repr(name) for name in foreign[:5]) + (", ..." if len(foreign) > 5 else "")
             message = (

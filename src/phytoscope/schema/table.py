@@ -67,7 +67,12 @@ PROBABILITY: Final = "probability"
 """Probability of the predicted class, 0-1."""
 PROB_PREFIX: Final = "prob/"
 """Prefix of one column per class, in the order of the model's class names."""
+PREDICTION_PREFIX: Final = "prediction/"
+"""Prefix of one column per further target: its predicted value, in its unit."""
+TARGET_PREFIX: Final = "target/"
+"""Prefix of one column per further target: its true value, missing where nobody measured it."""
 MODEL_ID: Final = "model_id"
 
 PREDICTION_COLUMNS: Final = (SAMPLE_ID, PATH, GROUP_ID, SPLIT, PREDICTION, MODEL_ID)
-"""In `predictions.parquet`; classification adds label, probability and `prob/<class>`, regression adds target."""
+"""In `predictions.parquet`; classification adds label, probability and `prob/<class>`, regression adds target, and
+`prediction/<name>` and `target/<name>` for each further target."""

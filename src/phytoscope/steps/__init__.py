@@ -4,12 +4,16 @@ Each step writes its artefacts whole or not at all, records the hash of what it 
 nothing it depends on has changed.
 """
 
+import dataclasses
+import os
+import sys
 from collections.abc import Callable
 from importlib import import_module
 
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.schema.run_folder import STEPS
 from phytoscope.steps.context import RunContext, choose_run_folder, read_report
+from phytoscope.steps.run_log import RunLog, log_said
 
 __all__ = ["RunContext", "choose_run_folder", "read_report", "run_all", "run_step"]
 
@@ -20,7 +24,9 @@ def run_all(context: RunContext) -> EvaluationReport:
     Raises:
         PhytoscopeError: Anything the user can mend; what was finished is kept.
     """
-    with context.run.locked():
+    _end_after_following(context, "train")
+    with context.run.locked(), RunLog(context.run):
+        context = dataclasses.replace(context, say=log_said(context.say))
         for name in STEPS:
             _find_step(name)(context)
     return read_report(context.run)
@@ -37,8 +43,23 @@ def run_step(context: RunContext, name: str) -> None:
         ArtifactError: An earlier step is missing, or was made with other settings.
         PhytoscopeError: Anything else the user can mend.
     """
-    with context.run.locked():
-        _find_step(name)(context)
+    _end_after_following(context, name)
+    with context.run.locked(), RunLog(context.run):
+        _find_step(name)(dataclasses.replace(context, say=log_said(context.say)))
+
+
+def _end_after_following(context: RunContext, name: str) -> None:
+    # torchrun and SLURM run the same command once for each device. Only the first process takes the steps; the others
+    # train with it, and then have nothing to answer.
+    trainer = context.config.trainer
+    if trainer.devices * trainer.num_nodes == 1:
+        return
+    from phytoscope.train.devices import find_rank, is_divided
+
+    if is_divided(trainer, os.environ) and find_rank(os.environ)[0] > 0:
+        if name == "train":
+            import_module("phytoscope.steps.ranks").follow(context)
+        sys.exit(0)
 
 
 def _find_step(name: str) -> Callable[[RunContext], None]:

@@ -1,14 +1,17 @@
 """Rows 7 and 8 of the data flow: from the checkpoint to predictions and report."""
 
 import datetime
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from phytoscope import __version__
+from phytoscope.data.cache.pixel_cache import PixelCache
 from phytoscope.evaluate.checks import check_predictions
 from phytoscope.evaluate.report import evaluate_predictions
 from phytoscope.models.meaning import Meaning
+from phytoscope.predict.description import describe_meaning
 from phytoscope.predict.package import state_hash
 from phytoscope.predict.predictor import Predictor, predict_table
 from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_atomic, write_json
@@ -20,19 +23,21 @@ from phytoscope.schema.table import (
     GREEN_PX,
     GROUP_ID,
     LABEL,
+    META_PREFIX,
     MODEL_ID,
     PATH,
     SAMPLE_ID,
     SHA256,
     SPLIT,
     TARGET,
+    TARGET_PREFIX,
     Split,
     Task,
 )
 from phytoscope.steps.context import Begin, RunContext, plain_settings, take_step
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
 from phytoscope.steps.train import check_trained
-from phytoscope.steps.training_job import load_trained
+from phytoscope.steps.training_job import load_trained, read_columns
 from phytoscope.transforms.preprocess import Preprocess
 from phytoscope.visualize.figures import draw_figures
 from phytoscope.visualize.html import render_report
@@ -79,19 +84,15 @@ def build_predictor(config: RunConfig, run: RunFolder, prepared: PreparedData) -
     description = ModelDescription(
         name=config.name,
         model_id=state_hash(state),
-        task=config.data.task,
         backbone=config.model.backbone,
-        class_names=list(meaning.class_names),
-        target_name=meaning.targets[0].name if meaning.targets else "class",
-        unit=prepared.unit,
         preprocess=about["preprocess"],
-        target_scale=meaning.targets[0].scale.to_dict() if meaning.targets else None,
         weights_origin=about["weights_origin"],
         data_hash=prepared.data_hash,
         split_hash=prepared.split_hash,
         licence=config.package.licence,
         created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         version=__version__,
+        **{**describe_meaning(meaning), "unit": prepared.unit},
     )
     return Predictor(description, state)
 
@@ -102,19 +103,11 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
     predictor = build_predictor(config, run, prepared)
     cache = open_cache(context, prepared, predictor.preprocess)
     rows = prepared.rows[prepared.rows[SPLIT] != Split.train.value].reset_index(drop=True)
-    answers = predict_table(
-        predictor,
-        cache.pixels,
-        cache.rows(rows[SHA256]),
-        batch_size=config.evaluate.batch_size,
-        progress=context.progress,
-    )
-    answer = LABEL if config.data.task is Task.classification else TARGET
-    known = rows[[SAMPLE_ID, PATH, GROUP_ID, SPLIT, answer, GREEN_PX]]
-    predictions = pd.concat([known, answers], axis=1).assign(**{MODEL_ID: predictor.description.model_id})
+    predictions = predict_rows(context, predictor, cache, rows)
     check_predictions(predictions, prepared.split)
     with write_atomic(run.predictions) as temporary:
         predictions.to_parquet(temporary, index=False)
+    more = {target.name: target.unit for target in predictor.meaning.targets[1:]}
     report = evaluate_predictions(
         predictions,
         task=config.data.task,
@@ -124,13 +117,45 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
         name=config.name,
         data_hash=prepared.data_hash,
         split_hash=prepared.split_hash,
-        train_rows=prepared.of(Split.train),
+        train_rows=add_more_targets(prepared.of(Split.train), more),
+        more_targets=more,
         deciles=config.evaluate.deciles,
         confusions=config.evaluate.confusions,
     )
     write_json(run.report, report.to_dict())
     _write_page(context, prepared, predictions, report)
     return [run.predictions, run.report, run.report_page, run.figures]
+
+
+def predict_rows(context: RunContext, predictor: Predictor, cache: PixelCache, rows: pd.DataFrame) -> pd.DataFrame:
+    """Answers for some rows, beside what is known of them: row 7 of the data flow.
+
+    Args:
+        context: Settings.
+        predictor: The model.
+        cache: Squares of the rows.
+        rows: Rows of the manifest joined with a split, numbered from 0.
+    """
+    config = context.config
+    answers = predict_table(
+        predictor,
+        cache.pixels,
+        cache.rows(rows[SHA256]),
+        covariates=read_columns(rows),
+        batch_size=config.evaluate.batch_size,
+        progress=context.progress,
+    )
+    answer = LABEL if config.data.task is Task.classification else TARGET
+    more = {target.name: target.unit for target in predictor.meaning.targets[1:]}
+    known = add_more_targets(rows, more)[
+        [SAMPLE_ID, PATH, GROUP_ID, SPLIT, answer, GREEN_PX, *(TARGET_PREFIX + name for name in more)]
+    ]
+    return pd.concat([known, answers], axis=1).assign(**{MODEL_ID: predictor.description.model_id})
+
+
+def add_more_targets(rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """The rows of a manifest with the true values of further targets as `target/<name>`, missing where unknown."""
+    return rows.assign(**{TARGET_PREFIX + name: rows[META_PREFIX + name].astype(float) for name in names})
 
 
 def _write_page(
@@ -174,7 +199,12 @@ def _facts(config: RunConfig, run: RunFolder) -> dict[str, str]:
         "settings": " ".join(config.overrides),
         "phytoscope": __version__,
     }
-    targets = Meaning.from_dict(about["meaning"]).targets
-    if targets:
-        facts["target learned as"] = f"{targets[0].scale.transform.value}, standardised on the training rows"
+    meaning = Meaning.from_dict(about["meaning"])
+    if meaning.targets:
+        curves = ", ".join(f"{target.name} {target.scale.transform.value}" for target in meaning.targets)
+        curve = meaning.targets[0].scale.transform.value if len(meaning.targets) == 1 else curves
+        facts["target learned as"] = f"{curve}, standardised on the training rows"
+    if meaning.covariates is not None:
+        known = ", ".join(f"{name} ({words})" for name, words in meaning.covariates.describe().items())
+        facts["seen beside the image"] = known
     return facts

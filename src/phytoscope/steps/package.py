@@ -2,15 +2,21 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from phytoscope import __version__
 from phytoscope.predict.package import save_package, verify_package
+from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.artifact import hash_content, hash_file
+from phytoscope.schema.report import SplitReport
 from phytoscope.schema.table import PATH, Split
 from phytoscope.steps.context import Begin, RunContext, check_whole, plain_settings, read_report, take_step
 from phytoscope.steps.evaluate import build_predictor
 from phytoscope.steps.prepared import PreparedData, read_prepared
 from phytoscope.steps.train import check_trained
+from phytoscope.steps.training_job import read_columns
 
 
 def run_package(context: RunContext) -> None:
@@ -36,12 +42,19 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
     report = read_report(run)
     predictor = build_predictor(config, run, prepared)
     test = report.splits.get(Split.test.value)
-    metrics = {f"test/{metric.name}": metric.value for metric in test.metrics} if test is not None else {}
+    metrics = {} if test is None else _name_metrics(test)
     predictor.description = dataclasses.replace(predictor.description, metrics=metrics)
     rows = prepared.of(Split.test) if test is not None else prepared.of(Split.val)
     step = max(1, len(rows) // config.package.golden)
-    golden = [Path(path) for path in rows[PATH].iloc[::step][: config.package.golden]]
-    remarks = save_package(predictor, golden, run.package, onnx=config.package.onnx, limitations=report.warnings)
+    chosen = rows.iloc[::step][: config.package.golden]
+    remarks = save_package(
+        predictor,
+        [Path(path) for path in chosen[PATH]],
+        run.package,
+        onnx=config.package.onnx,
+        limitations=report.warnings,
+        known=list_known(predictor, chosen),
+    )
     difference = verify_package(run.package)
     context.progress.finish()
     for remark in remarks:
@@ -50,3 +63,17 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
         f"package {predictor.description.model_id} reproduces its golden answers (largest difference {difference:.1g})"
     )
     return [run.package]
+
+
+def list_known(predictor: Predictor, rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """What a model sees beside the images of some rows, under the user's names."""
+    encoder, columns = predictor.meaning.covariates, read_columns(rows)
+    names = () if encoder is None else encoder.names
+    return [{name: columns[name].iloc[place] for name in names} for place in range(len(rows))]
+
+
+def _name_metrics(test: SplitReport) -> dict[str, float | None]:
+    metrics = {f"test/{metric.name}": metric.value for metric in test.metrics}
+    for target in test.more_targets:
+        metrics |= {f"test/{target.name}/{metric.name}": metric.value for metric in target.metrics}
+    return metrics

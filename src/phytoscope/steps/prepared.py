@@ -1,6 +1,6 @@
 """What the later steps read of the first one: manifest and split joined, and their pixels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +14,9 @@ from phytoscope.steps.context import RunContext, check_whole
 from phytoscope.steps.look import find_cache_folder
 from phytoscope.transforms.preprocess import Preprocess
 
+DECLARED_GROUP = "declared_group_id"
+"""Group of a row as the user declared it, before groups that share a picture were joined."""
+
 
 @dataclass(frozen=True)
 class PreparedData:
@@ -25,6 +28,7 @@ class PreparedData:
         data_hash: Content hash of the manifest, the data's version.
         split_hash: Content hash of the split.
         unit: Unit of the target, from the settings or from the name of its column; may be empty.
+        unlabelled: One row a good image without an answer, with the group that was declared for it.
     """
 
     rows: pd.DataFrame
@@ -32,6 +36,7 @@ class PreparedData:
     data_hash: str
     split_hash: str
     unit: str
+    unlabelled: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def of(self, split: Split) -> pd.DataFrame:
         """The rows of one split."""
@@ -48,9 +53,10 @@ def read_prepared(context: RunContext) -> PreparedData:
     check_whole(run, "prepare")
     manifest, split = pd.read_parquet(run.manifest), pd.read_parquet(run.split)
     # The group of the split is the joined one; it is the one that counts from here on.
-    rows = manifest.drop(columns=GROUP_ID).merge(split, on=SAMPLE_ID, validate="one_to_one")
+    rows = manifest.rename(columns={GROUP_ID: DECLARED_GROUP}).merge(split, on=SAMPLE_ID, validate="one_to_one")
     unit = str(manifest.attrs.get("unit", context.config.data.unit))
-    return PreparedData(rows, split, hash_manifest(manifest), hash_split(split), unit)
+    unlabelled = pd.read_parquet(run.unlabelled)
+    return PreparedData(rows, split, hash_manifest(manifest), hash_split(split), unit, unlabelled)
 
 
 def open_cache(context: RunContext, prepared: PreparedData, preprocess: Preprocess) -> PixelCache:

@@ -1,23 +1,34 @@
 """Rows 4 to 6 of the data flow: from the split to a checkpoint."""
 
+import dataclasses
 import shutil
 from pathlib import Path
+
+from lightning.pytorch.callbacks import Callback
 
 from phytoscope import __version__
 from phytoscope.errors import ArtifactError, storage_error
 from phytoscope.schema.artifact import hash_content, hash_file, read_json, resolve_path, write_json
 from phytoscope.schema.config import RunConfig
 from phytoscope.schema.run_folder import RunFolder
-from phytoscope.schema.table import Split
+from phytoscope.schema.table import GROUP_ID, SAMPLE_ID, SHA256, Split
+from phytoscope.steps.adapter_files import hash_start
 from phytoscope.steps.context import Begin, RunContext, check_whole, plain_settings, take_step
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
+from phytoscope.steps.pseudo_labels import clear_teacher, learn_from_unlabelled
+from phytoscope.steps.ranks import call_others
 from phytoscope.steps.training_job import build_job, fit_preprocess, save_trained
 from phytoscope.train.checkpoints import LAST_NAME, can_continue
 from phytoscope.train.modes import fit_job
+from phytoscope.train.scales.meanings import settle_meaning
+from phytoscope.transforms.preprocess import Preprocess
 
 _NOT_LEARNED_FROM = ("num_workers", "threads", "accelerator", "checkpoint_minutes", "profile")
 """Training settings that change the speed and not the result."""
-_LEARNED_FROM = ("resize", "augment", "target_min", "max_megapixels", "covariates", "more_targets")
+_LEARNED_FROM = (
+    *("resize", "augment", "max_megapixels", "covariates"),
+    *("target_min", "target_max", "more_targets", "more_units"),
+)
 """Settings of the data that are read after the data are prepared."""
 
 
@@ -28,11 +39,37 @@ def run_train(context: RunContext) -> None:
         ArtifactError: The data are not prepared.
         PhytoscopeError: Weights cannot be had, the loss is not finite, the disk is full.
     """
-    prepared = read_prepared(context)
+    train_prepared(context, read_prepared(context))
+
+
+def train_prepared(
+    context: RunContext,
+    prepared: PreparedData,
+    watchers: tuple[Callback, ...] = (),
+    preprocess: Preprocess | None = None,
+) -> None:
+    """Trains on data that were prepared here or elsewhere, or goes on where an interrupted training stopped.
+
+    Args:
+        context: Settings and folder; only `checkpoints/` and the history are written into it.
+        prepared: The rows with their split.
+        watchers: Further Lightning callbacks, for the ways of training that go by epochs.
+        preprocess: How images become squares; fitted on the training rows when None.
+
+    Raises:
+        PhytoscopeError: Weights cannot be had, the loss is not finite, the disk is full.
+    """
     inputs, run = hash_training_inputs(context.config, prepared), context.run
     # A finished training that is no longer as it was must not be taken for an interrupted one and continued.
     start_over = run.record("train").exists() and not run.is_done("train", inputs)
-    take_step(context, "train", inputs, lambda begin: _write(context, prepared, begin, start_over=start_over))
+    if run.is_done("train", inputs):
+        call_others(context.config.trainer, None)
+    take_step(
+        context,
+        "train",
+        inputs,
+        lambda begin: _write(context, prepared, begin, watchers, preprocess, start_over=start_over),
+    )
 
 
 def hash_training_inputs(config: RunConfig, prepared: PreparedData) -> str:
@@ -51,8 +88,16 @@ def hash_training_inputs(config: RunConfig, prepared: PreparedData) -> str:
             "split": [prepared.data_hash, prepared.split_hash],
             "settings": [data, trainer, settings["model"], settings["adapt"], settings["task"], config.seed],
             "weights": hash_file(weights) if weights.is_file() else "",
+            "unlabelled": _hash_unlabelled(prepared) if config.task.pseudo_labels else "",
+            "adapter": hash_start(config),
         }
     )
+
+
+def _hash_unlabelled(prepared: PreparedData) -> str:
+    rows = prepared.unlabelled
+    known = [] if rows.empty else rows[[SAMPLE_ID, SHA256, GROUP_ID]].astype(str).to_numpy().tolist()
+    return hash_content(sorted(known))
 
 
 def check_trained(context: RunContext, prepared: PreparedData) -> None:
@@ -70,9 +115,18 @@ def check_trained(context: RunContext, prepared: PreparedData) -> None:
     check_whole(context.run, "train")
 
 
-def _write(context: RunContext, prepared: PreparedData, begin: Begin, *, start_over: bool) -> list[Path]:
+def _write(
+    context: RunContext,
+    prepared: PreparedData,
+    begin: Begin,
+    watchers: tuple[Callback, ...],
+    preprocess: Preprocess | None,
+    *,
+    start_over: bool,
+) -> list[Path]:
     config, run = context.config, context.run
-    preprocess = fit_preprocess(config, prepared.of(Split.train))
+    if preprocess is None:
+        preprocess = fit_preprocess(config, prepared.of(Split.train))
     cache = open_cache(context, prepared, preprocess)
     job, origin = build_job(
         context, prepared.of(Split.train), prepared.of(Split.val), cache, preprocess, unit=prepared.unit
@@ -80,8 +134,13 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin, *, start_o
     # Weights that cannot be had or a full disk have shown themselves by now: only here may an older training go.
     begin()
     _clear_other_training(context, hash_training_inputs(config, prepared), start_over=start_over)
-    mode = fit_job(job)
+    if config.task.pseudo_labels:
+        job = learn_from_unlabelled(context, prepared, preprocess, job)
+    call_others(config.trainer, run)
+    mode = fit_job(dataclasses.replace(job, watchers=watchers))
+    job = dataclasses.replace(job, meaning=settle_meaning(job))
     save_trained(job, run, origin=origin, mode=mode)
+    clear_teacher(run)
     return [run.checkpoints, run.history]
 
 

@@ -1,6 +1,7 @@
 """From prepared rows to a training job, and from a trained job to the files that the later steps read."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,29 @@ from numpy.typing import NDArray
 
 from phytoscope.data.cache.pixel_cache import PixelCache
 from phytoscope.data.datamodule import Samples
+from phytoscope.data.readers.more_columns import find_more_columns
+from phytoscope.data.readers.units import is_amount
+from phytoscope.data.validate.more_columns import find_near_copies
+from phytoscope.errors import ConfigError, DataValidationError
 from phytoscope.models.adapters import adapt_network, merge_adapters
+from phytoscope.models.covariate_dropout import CovariateDropout
 from phytoscope.models.covariates import fit_covariates
 from phytoscope.models.meaning import Meaning, TargetMeaning
 from phytoscope.models.network import build_network, read_backbone_input
-from phytoscope.models.target import fit_target_scale
+from phytoscope.models.sums import read_sums
+from phytoscope.models.target import TargetScale, fit_scale
 from phytoscope.models.weights import read_state_dict
 from phytoscope.schema.artifact import write_atomic, write_json
 from phytoscope.schema.config import RunConfig, TrainMode
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import GROUP_ID, HEIGHT_PX, LABEL, META_PREFIX, SHA256, TARGET, WIDTH_PX, Task
+from phytoscope.steps.adapter_files import start_from_adapter, write_adapter
 from phytoscope.steps.context import RunContext
 from phytoscope.steps.look import find_cache_folder
+from phytoscope.train.features.extraction import extract_features
 from phytoscope.train.job import TrainingJob
 from phytoscope.train.plan import plan_training
+from phytoscope.train.scales.meanings import choose_scales
 from phytoscope.transforms.augment import build_augmentation
 from phytoscope.transforms.preprocess import Preprocess, choose_resize
 
@@ -63,7 +73,31 @@ def build_job(
     meaning = fit_meaning(config, train, unit)
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     network, origin = build_network(config.model, meaning.outputs, meaning.covariate_dim)
+    if meaning.covariates is not None:
+        network.covariate_dropout = CovariateDropout(meaning.covariates.sizes)
+        _warn_of_copies(train, meaning, context.say)
+    meaning = choose_scales(
+        config.task,
+        meaning,
+        read_targets(train, meaning),
+        tuple(train[GROUP_ID].astype(str)),
+        bounds=bound_targets(config, train, meaning),
+        features=lambda: extract_features(
+            network,
+            build_samples(train, cache, meaning),
+            preprocess=preprocess,
+            cache_dir=find_cache_folder(context),
+            runtime=config.trainer.runtime,
+            progress=context.progress,
+            say=context.say,
+        ),
+        seed=config.seed,
+        say=context.say,
+    )
+    # Whether features were computed or read from a cache must not change what adapters begin with.
+    lightning.seed_everything(config.seed, workers=True, verbose=False)
     adaptation = adapt_network(network, config.adapt)
+    start_from_adapter(context, network, adaptation, meaning)
     batches = -(-len(train) // config.trainer.batch_size)
     trainer, adapt = plan_training(config.trainer, config.adapt, batches)
     job = TrainingJob(
@@ -94,19 +128,69 @@ def fit_meaning(config: RunConfig, train: pd.DataFrame, unit: str) -> Meaning:
         unit: Unit of the main target.
 
     Raises:
-        DataValidationError: The target cannot be learned on the scale that was asked for.
+        ConfigError: A column is not there, a covariate cannot be used, or a loss or a sum does not fit.
+        DataValidationError: A target cannot be learned on the scale that was asked for.
     """
-    names = config.data.covariates
-    covariates = fit_covariates(read_columns(train), names) if names else None
+    columns = read_columns(train)
+    more = find_more_columns([str(name) for name in columns], config.data)
+    covariates = fit_covariates(columns, more.covariates) if more.covariates else None
     if config.data.task is Task.classification:
         return Meaning(class_names=tuple(sorted(train[LABEL].unique())), covariates=covariates)
-    target = train[TARGET].to_numpy(dtype=np.float64)
-    scale = fit_target_scale(target, config.task.target_transform, config.data.target_min)
-    return Meaning(
-        targets=(TargetMeaning(str(config.data.target), unit, scale),),
-        covariates=covariates,
-        sums=tuple(config.task.sums),
-    )
+    units = {str(config.data.target): unit, **more.targets}
+    targets: list[TargetMeaning] = []
+    for name, own_unit in units.items():
+        values = _read_target(train, name, is_main=len(targets) == 0)
+        bounds = _bound(config, name, own_unit, values, is_main=len(targets) == 0)
+        targets.append(TargetMeaning(name, own_unit, _fit_scale(name, values, config, bounds)))
+    spreads = [float(np.nanvar(_read_target(train, name, is_main=place == 0))) for place, name in enumerate(units)]
+    return Meaning(targets=tuple(targets), covariates=covariates, sums=read_sums(config.task, list(units), spreads))
+
+
+def read_targets(rows: pd.DataFrame, meaning: Meaning) -> NDArray[np.float64]:
+    """True values of all targets, shape (N, targets), in the users' units; NaN where a row lacks one."""
+    columns = [_read_target(rows, target.name, is_main=place == 0) for place, target in enumerate(meaning.targets)]
+    return np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0))
+
+
+def bound_targets(config: RunConfig, train: pd.DataFrame, meaning: Meaning) -> list[tuple[float | None, float | None]]:
+    """Smallest and largest value that is possible for each target, in the users' units; None when any is."""
+    values = read_targets(train, meaning)
+    return [
+        _bound(config, target.name, target.unit, values[:, place], is_main=place == 0)
+        for place, target in enumerate(meaning.targets)
+    ]
+
+
+def _read_target(rows: pd.DataFrame, name: str, *, is_main: bool) -> NDArray[np.float64]:
+    return rows[TARGET if is_main else META_PREFIX + name].to_numpy(dtype=np.float64)
+
+
+def _bound(
+    config: RunConfig, name: str, unit: str, values: NDArray[np.float64], *, is_main: bool
+) -> tuple[float | None, float | None]:
+    lower, upper = (config.data.target_min, config.data.target_max) if is_main else (None, None)
+    # Nobody declares that a mass is not negative, and an answer below 0 g would help nobody.
+    if lower is None and is_amount(name, unit) and not (values < 0).any():
+        lower = 0.0
+    return lower, upper
+
+
+def _fit_scale(
+    name: str, values: NDArray[np.float64], config: RunConfig, bounds: tuple[float | None, float | None]
+) -> TargetScale:
+    try:
+        return fit_scale(values, config.task, *bounds)
+    except (ConfigError, DataValidationError) as error:
+        message = f"{name}: {error}"
+        raise type(error)(message) from error
+
+
+def _warn_of_copies(train: pd.DataFrame, meaning: Meaning, say: Callable[[str], None]) -> None:
+    names = () if meaning.covariates is None else meaning.covariates.names
+    values = read_targets(train, meaning)
+    targets = {target.name: pd.Series(values[:, place]) for place, target in enumerate(meaning.targets)}
+    for sentence in find_near_copies(read_columns(train), names, targets):
+        say(sentence)
 
 
 def read_columns(rows: pd.DataFrame) -> pd.DataFrame:
@@ -140,8 +224,9 @@ def _targets(rows: pd.DataFrame, meaning: Meaning) -> NDArray[Any]:
     if meaning.task is Task.classification:
         index = {name: position for position, name in enumerate(meaning.class_names)}
         return rows[LABEL].map(index).to_numpy(dtype=np.int64)
-    main = meaning.targets[0].scale.forward(rows[TARGET].to_numpy(dtype=np.float64))
-    return main.astype(np.float32)[:, None]
+    values = read_targets(rows, meaning)
+    scaled = [target.scale.forward(values[:, place]) for place, target in enumerate(meaning.targets)]
+    return np.stack(scaled, axis=1).astype(np.float32)
 
 
 def fit_preprocess(config: RunConfig, train: pd.DataFrame) -> Preprocess:
@@ -181,6 +266,7 @@ def save_trained(job: TrainingJob, run: RunFolder, *, origin: str, mode: TrainMo
     Raises:
         StorageError: The folder cannot be written.
     """
+    write_adapter(job, run)
     merge_adapters(job.network)
     state = {name: value.detach().cpu().contiguous() for name, value in job.network.state_dict().items()}
     with write_atomic(run.weights) as temporary:

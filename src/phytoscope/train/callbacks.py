@@ -8,7 +8,7 @@ import pandas as pd
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from phytoscope.schema.artifact import write_atomic
-from phytoscope.schema.progress import Progress
+from phytoscope.schema.progress import Progress, SilentProgress
 
 
 class PatientStopping(EarlyStopping):
@@ -28,12 +28,15 @@ class HistoryWriter(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Adds the row of this epoch."""
+        if not trainer.is_global_zero:
+            return
         epoch = trainer.current_epoch
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         row = {"epoch": epoch, **metrics, "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"])}
-        before = pd.read_csv(self._path).to_dict("records") if self._path.exists() and epoch > 0 else []
+        # As text: a number that every epoch read and wrote again would have to survive that to the last digit.
+        rows = pd.read_csv(self._path, dtype=str).to_dict("records") if self._path.exists() and epoch > 0 else []
         with write_atomic(self._path) as temporary:
-            pd.DataFrame([*(old for old in before if old["epoch"] < epoch), row]).to_csv(temporary, index=False)
+            pd.DataFrame([*(old for old in rows if int(old["epoch"]) < epoch), row]).to_csv(temporary, index=False)
 
 
 class ProgressReporter(Callback):
@@ -43,11 +46,16 @@ class ProgressReporter(Callback):
         self._progress = progress
         self._monitor = monitor
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What draws a bar cannot be sent to the processes of other devices.
+        return {**self.__dict__, "_progress": SilentProgress()}
+
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Says how many batches there are, and how many are done."""
         batches = int(trainer.num_training_batches)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         self._progress.start("Training", batches * (trainer.max_epochs or 1))
-        self._progress.advance(batches * trainer.current_epoch)
+        self._progress.advance(batches * trainer.current_epoch + data.train_sampler.first_batch)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -1,24 +1,27 @@
 """Wiring of the Lightning trainer: checkpoints, early stopping, history, progress."""
 
+import contextlib
 import logging
+import os
 import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from phytoscope.data.datamodule import PlantDataModule
 from phytoscope.errors import ConfigError, TrainingError
 from phytoscope.schema.config import TrainerConfig
 from phytoscope.schema.progress import Progress
 from phytoscope.train.callbacks import HistoryWriter, PatientStopping, ProgressReporter
-from phytoscope.train.checkpoints import BEST_NAME, LAST_NAME, AtomicCheckpointIO, EpochCheckpoint
+from phytoscope.train.checkpoints import BEST_NAME, LAST_NAME, AtomicCheckpointIO, EpochCheckpoint, LastCheckpoint
+from phytoscope.train.devices import KNOWN_WARNINGS, QuietProcess, choose_strategy, read_error_of_device
 from phytoscope.train.tasks import SMOOTHED, PlantTask
-from phytoscope.transforms.stream import count_cores
 
 
 def fit_task(
@@ -33,8 +36,8 @@ def fit_task(
 ) -> Path:
     """Trains until the last epoch or until the validation metric no longer improves.
 
-    Continues from the last whole epoch when `folder` holds one. Writes `best.ckpt` and `last.ckpt` into `folder` and
-    one row an epoch into `history_path`.
+    Continues from the last checkpoint when `folder` holds one, also within an epoch. Writes `best.ckpt` and `last.ckpt`
+    into `folder` and one row an epoch into `history_path`.
 
     Args:
         task: What to train; its network is changed in place.
@@ -46,57 +49,28 @@ def fit_task(
         watchers: Further Lightning callbacks.
 
     Returns:
-        The checkpoint of the best epoch.
+        The checkpoint of the best epoch; `restore_network` brings it into the network.
 
     Raises:
-        ConfigError: The settings leave the number of epochs or the patience open (see `plan_training`), or name a
-            device or number format that is not there.
+        ConfigError: The settings leave the number of epochs or the patience open (see `plan_training`), name a device
+            or number format that is not there, or cannot be divided among the devices.
         TrainingError: The loss is not finite, or no epoch was completed.
         StorageError: A checkpoint or the history cannot be written.
-        KeyboardInterrupt: The user interrupted; everything up to the last whole epoch is kept.
+        KeyboardInterrupt: The user interrupted; everything up to the last checkpoint is kept.
     """
     if config.max_epochs is None or config.patience is None:
         message = "trainer.max_epochs and trainer.patience are open: fill them in with plan_training first."
         raise ConfigError(message)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    callbacks: list[Callback] = [
-        *watchers,
-        PatientStopping(monitor=SMOOTHED, mode="min", patience=config.patience, check_on_train_epoch_end=True),
-        # The history must be on the disk before the checkpoint that says the epoch is done.
-        HistoryWriter(history_path),
-        ProgressReporter(progress, SMOOTHED),
-        EpochCheckpoint(
-            dirpath=folder,
-            filename=Path(BEST_NAME).stem,
-            monitor=SMOOTHED,
-            mode="min",
-            enable_version_counter=False,
-            save_on_train_epoch_end=True,
-        ),
-        # Lightning's own `save_last` writes only when the metric improved; a restart must not lose the epochs since.
-        EpochCheckpoint(
-            dirpath=folder,
-            filename=Path(LAST_NAME).stem,
-            enable_version_counter=False,
-            save_on_train_epoch_end=True,
-        ),
-    ]
-    trainer = _build_trainer(config, callbacks, folder)
+    callbacks = [*watchers, *_build_callbacks(config, config.patience, folder, history_path, progress)]
+    strategy = choose_strategy(config, os.environ, frozen_first=task.is_frozen_at_first)
+    trainer = _build_trainer(config, callbacks, folder, strategy)
     last = folder / LAST_NAME
-    interrupt_handler = signal.getsignal(signal.SIGINT)
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            # Inside Lightning; nothing a user could do about it.
-            warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
-            warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
-            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        with _heard_interrupts(), _without_known_warnings():
             trainer.fit(task, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
-    except SystemExit as error:
-        # Lightning turns Ctrl-C into an exit code and is deaf to the next one; whoever called us wants to know that the
-        # user asked for it, and the user may ask again.
-        signal.signal(signal.SIGINT, interrupt_handler)
-        raise KeyboardInterrupt from error
+    except ProcessRaisedException as error:
+        raise read_error_of_device(error) from error
     finally:
         progress.finish()
     best = folder / BEST_NAME
@@ -109,12 +83,57 @@ def fit_task(
     return best
 
 
-def _build_trainer(config: TrainerConfig, callbacks: list[Callback], folder: Path) -> lightning.Trainer:
+def _build_callbacks(
+    config: TrainerConfig, patience: int, folder: Path, history_path: Path, progress: Progress
+) -> list[Callback]:
+    return [
+        QuietProcess(),
+        PatientStopping(monitor=SMOOTHED, mode="min", patience=patience, check_on_train_epoch_end=True),
+        # The history must be on the disk before the checkpoint that says the epoch is done.
+        HistoryWriter(history_path),
+        ProgressReporter(progress, SMOOTHED),
+        EpochCheckpoint(
+            dirpath=folder,
+            filename=Path(BEST_NAME).stem,
+            monitor=SMOOTHED,
+            mode="min",
+            # Nobody goes on from here: half of a checkpoint is the optimiser's.
+            save_weights_only=True,
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        ),
+        LastCheckpoint(folder / LAST_NAME, minutes=config.checkpoint_minutes),
+    ]
+
+
+@contextlib.contextmanager
+def _heard_interrupts() -> Iterator[None]:
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        # Lightning turns Ctrl-C into an exit code and is deaf to the next one; whoever called us wants to know that the
+        # user asked for it, and the user may ask again.
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from error
+
+
+@contextlib.contextmanager
+def _without_known_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        for message in KNOWN_WARNINGS:
+            warnings.filterwarnings("ignore", message=message)
+        yield
+
+
+def _build_trainer(config: TrainerConfig, callbacks: list[Callback], folder: Path, strategy: str) -> lightning.Trainer:
     try:
         return lightning.Trainer(
             max_epochs=config.max_epochs,
             accelerator=config.accelerator,
-            devices=1,
+            devices=config.devices,
+            num_nodes=config.num_nodes,
+            strategy=strategy,
             precision=_choose_precision(config),  # type: ignore[arg-type]
             gradient_clip_val=config.gradient_clip,
             callbacks=callbacks,
@@ -123,11 +142,16 @@ def _build_trainer(config: TrainerConfig, callbacks: list[Callback], folder: Pat
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
+            # The order of the images is divided by our own sampler, which knows how to go on within an epoch.
+            use_distributed_sampler=False,
             default_root_dir=folder,
         )
     except (ValueError, MisconfigurationException) as error:
         reason = str(error).splitlines()[0]
-        message = f"trainer.accelerator={config.accelerator}, trainer.precision={config.precision}: {reason}"
+        message = (
+            f"trainer.accelerator={config.accelerator}, trainer.devices={config.devices}, trainer.strategy="
+            f"{config.strategy}, trainer.precision={config.precision}: {reason}"
+        )
         raise ConfigError(message) from error
 
 
@@ -136,17 +160,3 @@ def _choose_precision(config: TrainerConfig) -> str:
         return config.precision
     on_gpu = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
-
-
-def choose_num_workers(config: TrainerConfig, n_batches: int) -> int:
-    """Number of processes that prepare batches: what the settings say, else one for each spare core.
-
-    Args:
-        config: `num_workers` is read.
-        n_batches: Batches an epoch; for a handful the start of a process costs more than it saves.
-    """
-    if config.num_workers is not None:
-        return config.num_workers
-    cores = count_cores()
-    few = 4
-    return 0 if n_batches <= few else min(4, max(1, cores - 1))

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightning.pytorch.callbacks import Callback
+
 from phytoscope.data.datamodule import Samples
 from phytoscope.models.adapters import Adaptation
 from phytoscope.models.meaning import Meaning
@@ -36,6 +38,7 @@ class TrainingJob:
         history_path: CSV with one row an epoch.
         progress: Told about every batch.
         say: Receiver of sentences for the user.
+        watchers: Further Lightning callbacks, for the ways of training that go by epochs.
     """
 
     config: RunConfig
@@ -52,3 +55,4 @@ class TrainingJob:
     history_path: Path
     progress: Progress
     say: Callable[[str], None]
+    watchers: tuple[Callback, ...] = ()

@@ -5,12 +5,22 @@ from matplotlib.figure import Figure
 
 from phytoscope.evaluate.report import main_metric
 from phytoscope.schema.report import EvaluationReport, SplitReport
-from phytoscope.schema.table import SAMPLE_ID, SPLIT, Split, Task
+from phytoscope.schema.table import (
+    PREDICTION,
+    PREDICTION_PREFIX,
+    SAMPLE_ID,
+    SPLIT,
+    TARGET,
+    TARGET_PREFIX,
+    Split,
+    Task,
+)
 from phytoscope.visualize.classes import plot_confusion_matrix, plot_per_class
 from phytoscope.visualize.data import plot_class_counts, plot_history, plot_target_distribution
 from phytoscope.visualize.gallery import FindImage, plot_confusion_gallery, plot_error_gallery
 from phytoscope.visualize.style import save_figures
 from phytoscope.visualize.values import plot_decile_error, plot_predicted_vs_actual, plot_residuals
+from phytoscope.visualize.words import MORE_TARGET
 
 __all__ = [
     "add_splits",
@@ -103,4 +113,21 @@ def _draw_regression(
         "decile_error": plot_decile_error(part.deciles, target_name=name, unit=unit),
         "error_gallery": plot_error_gallery(part, rows, find_image, unit=unit),
         "target_distribution": plot_target_distribution(table, target_name=name, unit=unit),
-    }
+    } | _draw_more_targets(part, rows)
+
+
+def _draw_more_targets(part: SplitReport, rows: pd.DataFrame) -> dict[str, Figure]:
+    figures = {}
+    for number, target in enumerate(part.more_targets, start=1):
+        if target.n == 0:
+            continue
+        columns = {TARGET_PREFIX + target.name: TARGET, PREDICTION_PREFIX + target.name: PREDICTION}
+        own = rows[list(columns)].rename(columns=columns)
+        # The user's own names may hold signs that no file name can.
+        figures[f"{MORE_TARGET}{number}"] = plot_predicted_vs_actual(
+            own.loc[own[TARGET].notna()],
+            SplitReport(target.n, target.n_groups, target.metrics, target.baselines),
+            target_name=target.name,
+            unit=target.unit,
+        )
+    return figures

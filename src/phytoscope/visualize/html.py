@@ -1,7 +1,7 @@
 """The report as one HTML page that opens without a network: everything it shows stands inside it."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from phytoscope.schema.report import EvaluationReport, MetricValue, SplitReport
 from phytoscope.schema.table import GROUP_ID, LABEL, SPLIT, TARGET, Task
 from phytoscope.visualize.data import SMOOTHED, SPLIT_WORDS, find_kept_row, find_metric_column
 from phytoscope.visualize.figures import add_splits, shown_split
+from phytoscope.visualize.more_targets import list_more_targets
 from phytoscope.visualize.page import CSS_PX_PER_INCH, encode_address, render_page
 from phytoscope.visualize.text import (
     format_count,
@@ -28,7 +29,7 @@ from phytoscope.visualize.words import (
     CHOOSING,
     FIGURES,
     METRICS,
-    FigureWords,
+    find_figure_words,
     format_metric,
     title_metric,
 )
@@ -98,7 +99,8 @@ def render_report(
         "data": _describe_data(report, add_splits(manifest, predictions)),
         "training": _describe_training(report, history),
         "rejected": _describe_rejected(rejected),
-        "figures": _group_figures(figures),
+        "figures": _group_figures(figures, [target.name for target in part.more_targets]),
+        "more_targets": list_more_targets(part),
         "provenance": _list_provenance(report, facts),
     }
     return render_page("report.html.j2", context)
@@ -267,13 +269,12 @@ def _list_provenance(report: EvaluationReport, facts: Mapping[str, str]) -> list
     return [*known, *((str(title), str(text)) for title, text in facts.items())]
 
 
-def _group_figures(figures: Mapping[str, Path]) -> dict[str, list[dict[str, str]]]:
+def _group_figures(figures: Mapping[str, Path], more_targets: Sequence[str]) -> dict[str, list[dict[str, str]]]:
     """Figures by section of the page; one the page has no words for goes to the results under its own name."""
     groups: dict[str, list[dict[str, str]]] = {"results": [], "mistakes": [], "data": [], "training": []}
     # The page has an order of its own, whatever order the files come in.
     for name in [*(name for name in FIGURES if name in figures), *(name for name in figures if name not in FIGURES)]:
-        title = name.replace("_", " ").capitalize()
-        words = FIGURES.get(name, FigureWords(title, title, "", "results"))
+        words = find_figure_words(name, more_targets)
         source, width, height = _inline_figure(figures[name])
         groups[words.group].append(
             {

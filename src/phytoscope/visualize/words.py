@@ -1,5 +1,7 @@
 """What the page says about each number and each figure, in plain English for people who grow plants."""
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -120,6 +122,30 @@ FIGURES: Final = {
         "training",
     ),
 }
+
+
+MORE_TARGET: Final = "predicted_vs_actual_more_"
+"""Start of the name of a further target's figure; its place among the further targets, from 1, follows."""
+
+
+def find_figure_words(name: str, more_targets: Sequence[str] = ()) -> FigureWords:
+    """Words of a figure.
+
+    Args:
+        name: Name of the figure.
+        more_targets: Names of the further targets, in their order.
+
+    Returns:
+        Its words; a figure that has none stands among the results under its own name.
+    """
+    if name in FIGURES:
+        return FIGURES[name]
+    place = name.removeprefix(MORE_TARGET)
+    if place != name and place.isdecimal() and 0 < int(place) <= len(more_targets):
+        words = FIGURES["predicted_vs_actual"]
+        return dataclasses.replace(words, title=f"{words.title}: {more_targets[int(place) - 1]}")
+    title = name.replace("_", " ").capitalize()
+    return FigureWords(title, title, "", "results")
 
 
 def title_metric(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 from factories.images import write_image
 from factories.runs import run_command
 from phytoscope import cli
+from phytoscope.data.cache.array_store import ArrayKind, open_array_store
 from phytoscope.data.cache.pixel_cache import open_pixel_cache
 from phytoscope.schema.config import ResizeMode
 from phytoscope.schema.progress import SilentProgress
@@ -38,6 +40,15 @@ def test_info_lists_preparations(folder):
     [line] = [line.split() for line in result.output.splitlines() if line.startswith("pixels")]
     assert line[2:5] == ["16", "3", "1"]
     assert "50.00 GB when not set" in result.output
+
+
+def test_info_lists_features(folder):
+    """With the number of pictures and the store that they lie in, and counted among what is bounded."""
+    store = open_array_store(folder, ArrayKind.features, {"weights": "w"}, (5,))
+    store.complete(["a", "b"], lambda places: [np.ones((len(places), 5))])
+    lines = [line.split() for line in call("info", "--cache-dir", folder).output.splitlines()]
+    [line] = [line for line in lines if line[:1] == ["features"]]
+    assert line[1:4] == [store.place.name[:8], "2", "1"]
 
 
 def test_prune_says_what_it_removed(folder):

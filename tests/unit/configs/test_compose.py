@@ -140,6 +140,16 @@ def test_later_word_wins():
     assert compose(*words[:2]).data.split.val == 0.4
 
 
+def test_train_is_read_as_trainer():
+    """Who writes the name of the command, as in `train.mode=auto`, means the settings of the training."""
+    config = compose_config(
+        ["data=folder", "data.root=x", "trainer.max_epochs=3", "train.max_epochs=4", "train.mode=trunk"]
+    )
+    assert (config.trainer.max_epochs, config.trainer.mode) == (4, "trunk")
+    with pytest.raises(ConfigError, match=r"trainer\.mode='fast' is not one of auto, plain, features, trunk"):
+        compose_config(["data=folder", "data.root=x", "train.mode=fast"])
+
+
 def test_own_value_beats_the_experiment():
     """An experiment is a starting point."""
     config = compose("trainer.max_epochs=3", "experiment=laptop", "debug=null")
@@ -331,3 +341,51 @@ def test_setting_that_would_do_nothing_is_refused(words, match):
     """Nobody believes that plants are kept together when they are not."""
     with pytest.raises(ConfigError, match=match):
         compose_config(words)
+
+
+CLASSES = ["data=folder", "data.root=/x"]
+NUMBERS = ["data=table", "data.table=/x.csv", "data.images=/x", "data.target=weight"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["task.sampling=balanced"],
+        ["task.logit_adjustment=1"],
+        ["task.sampling=balanced", "task.class_weighting=none", "task.logit_adjustment=1"],
+        ["task.sampling=balanced", "task.class_weighting=effective"],
+    ],
+)
+def test_rare_classes_are_made_up_for_once(words):
+    """Weights, sampling and adjustment each do the whole; two of them would favour rare classes."""
+    with pytest.raises(ConfigError, match="make up for rare classes more than once: keep one of them"):
+        compose_config([*CLASSES, *words])
+
+
+@pytest.mark.parametrize("word", ["task.sampling=balanced", "task.logit_adjustment=1"])
+def test_each_way_of_making_up_for_rare_classes_goes_alone(word):
+    """And with focus on hard images, which is about something else."""
+    compose_config([*CLASSES, word, "task.class_weighting=none", "task.focal_gamma=2"])
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["task.sampling=balanced"], "is for classes"),
+        (["task.focal_gamma=2"], "is for classes"),
+        (["task.logit_adjustment=1"], "is for classes"),
+        (["task.cutmix=1"], "is for classes"),
+        (["task.mixup=0.2", "task.loss=gamma"], "only for mse and huber"),
+        (["task.mixup=0.2", "task.loss=quantile"], "only for mse and huber"),
+    ],
+)
+def test_settings_of_classes_do_not_pass_for_numbers(words, reason):
+    """A setting that would do nothing is refused."""
+    with pytest.raises(ConfigError, match=reason):
+        compose_config([*NUMBERS, *words])
+
+
+def test_numbers_can_be_mixed():
+    """mixup with the losses whose scale is linear."""
+    for loss in ("mse", "huber"):
+        compose_config([*NUMBERS, "task.mixup=0.2", f"task.loss={loss}"])

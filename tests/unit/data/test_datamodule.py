@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from phytoscope.data.datamodule import EpochBatchSampler, PlantDataModule, Samples
+from phytoscope.data.batch_order import EpochBatchSampler
+from phytoscope.data.datamodule import PlantDataModule, Samples
 from phytoscope.schema.config import AugmentPreset
 from phytoscope.transforms.augment import build_augmentation
 
@@ -98,7 +99,7 @@ def test_every_image_comes_with_its_answer(num_workers):
     """The value of the pixels is the answer, in both splits and in loading processes too."""
     module = make_module(num_workers=num_workers)
     for loader in (module.train_dataloader(), module.val_dataloader()):
-        for images, target in loader:
+        for images, target, _ in loader:
             assert (images.dtype, images.shape[1:]) == (torch.uint8, (3, 4, 4))
             assert torch.equal(images.reshape(len(images), -1).long(), target[:, None].expand(-1, 48))
 
@@ -110,9 +111,9 @@ def test_validation_keeps_the_order_and_is_not_augmented():
         return np.zeros_like(pixels)
 
     module = make_module(augmentation=paint_black, limit_batches=1)
-    values = torch.cat([images[:, 0, 0, 0] for images, _ in module.val_dataloader()])
+    values = torch.cat([images[:, 0, 0, 0] for images, *_ in module.val_dataloader()])
     assert values.tolist() == [100, 101, 102, 103, 104]
-    assert [int(images.max()) for images, _ in module.train_dataloader()] == [0]
+    assert [int(images.max()) for images, *_ in module.train_dataloader()] == [0]
 
 
 def test_augmentation_is_told_image_and_epoch():
@@ -143,10 +144,10 @@ def test_answers_keep_their_type(dtype, expected):
         seed=0,
         num_workers=0,
     )
-    assert {target.dtype for _, target in module.train_dataloader()} == {expected}
+    assert {target.dtype for _, target, _ in module.train_dataloader()} == {expected}
 
 
 def test_images_lie_in_channels_last_order():
     """The memory layout is the one that convolutions on a processor like best."""
-    images, _ = next(iter(make_module().train_dataloader()))
+    images, *_ = next(iter(make_module().train_dataloader()))
     assert images.is_contiguous(memory_format=torch.channels_last)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import filelock
 
-from phytoscope.data.cache.pixel_cache import ABOUT_NAME, FACTS_FOLDER, PIXELS_FOLDER, lock_preparation
+from phytoscope.data.cache.shard_folder import ABOUT_NAME, ARRAYS_FOLDER, FACTS_FOLDER, PIXELS_FOLDER, lock_folder
 from phytoscope.data.cache.shards import INDEX_NAME, LAST_USE_NAME, SHARD_FILES, list_shard_folders
 from phytoscope.data.cache_tag import TAG_NAME, is_tagged
 from phytoscope.data.facts.facts_store import LOCK_NAME, is_of_store, lock_facts
@@ -25,6 +25,7 @@ _TEMPORARY = re.compile(
     r"\.(?:shard-[0-9a-f]{16}|[0-9a-f]{24}|index\.json|about\.json)\.[a-z0-9_]{8}\.(?:tmp|old)(?:\.\w+)?"
 )
 _OLD_FILES = frozenset({"pixels.npy", "sha256.txt"})
+_SHARD_FOLDERS = (PIXELS_FOLDER, ARRAYS_FOLDER)
 _JUST_OPENED_S = 600.0
 """What was opened this short a time ago may belong to a run that is about to start processes which open it again."""
 
@@ -34,9 +35,15 @@ class PieceKind(StrEnum):
 
     pixels = "pixels"
     old_pixels = "pixels of an older version"
+    features = "features"
+    activations = "activations"
     facts = "facts of images"
     leftovers = "leftovers"
     other = "other"
+
+
+SHARD_KINDS = frozenset({PieceKind.pixels, PieceKind.features, PieceKind.activations})
+"""What lies in shards: it is computed again when a run needs it, so that those unused for longest may go."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class CachePiece:
         kind: What it is.
         size_bytes: Space it takes.
         last_use: Time of its last use, seconds since 1970.
-        pictures: Number of squares (pixels only).
+        pictures: Number of squares, features or activations.
         size_px: Side of the squares (pixels only).
     """
 
@@ -123,8 +130,8 @@ def prune_cache(
 
     Args:
         folder: The cache.
-        max_bytes: Pixels beyond this size go, those first that were not used for longest.
-        older_than_s: Pixels that were not used for so many seconds go.
+        max_bytes: Pixels, features and activations beyond this size go, those first that were not used for longest.
+        older_than_s: Those that were not used for so many seconds go.
         everything: Whether all goes that is ours, facts of images too.
         keep: Shards that stay whatever their age.
         dry_run: Whether to leave everything and only tell what would go.
@@ -151,7 +158,7 @@ def bound_cache(folder: Path, max_bytes: float, in_use: frozenset[Path]) -> Prun
 
     Args:
         folder: The cache.
-        max_bytes: Bound of all pixels.
+        max_bytes: Bound of all pixels, features and activations.
         in_use: Shards that this run has opened; they stay, and so do those that were opened a few minutes ago.
 
     Raises:
@@ -175,9 +182,9 @@ def _choose(
         return ours
     chosen = [piece for piece in ours if piece.kind in (PieceKind.leftovers, PieceKind.old_pixels)]
     shards = sorted(
-        (piece for piece in ours if piece.kind is PieceKind.pixels), key=lambda piece: (piece.last_use, piece.place)
+        (piece for piece in ours if piece.kind in SHARD_KINDS), key=lambda piece: (piece.last_use, piece.place)
     )
-    total = sum(piece.size_bytes for piece in pieces if piece.kind is PieceKind.pixels)
+    total = sum(piece.size_bytes for piece in pieces if piece.kind in SHARD_KINDS)
     now = time.time()
     for shard in shards:
         is_old = older_than_s is not None and now - shard.last_use > older_than_s
@@ -189,8 +196,8 @@ def _choose(
 
 def _iterate_pieces(folder: Path) -> Iterator[CachePiece]:
     for entry in sorted(folder.iterdir()):
-        if entry.name == PIXELS_FOLDER and _is_folder(entry):
-            yield from _iterate_pixels(entry)
+        if entry.name in _SHARD_FOLDERS and _is_folder(entry):
+            yield from _iterate_shards(entry)
         elif entry.name == FACTS_FOLDER and _is_folder(entry) and _holds_only(entry, is_of_store):
             # What is left of facts that were removed is the lock alone.
             if not _holds_only(entry, LOCK_NAME.__eq__):
@@ -203,18 +210,18 @@ def _iterate_pieces(folder: Path) -> Iterator[CachePiece]:
             yield _measure(entry, PieceKind.other)
 
 
-def _iterate_pixels(pixels: Path) -> Iterator[CachePiece]:
-    for key in sorted(pixels.iterdir()):
+def _iterate_shards(folder: Path) -> Iterator[CachePiece]:
+    for key in sorted(folder.iterdir()):
         if key.suffix == ".lock" and _KEY.fullmatch(key.stem):
             continue
         if not _KEY.fullmatch(key.name) or not _is_folder(key):
             yield _measure(key, PieceKind.other)
             continue
-        size_px = _read_size(key)
+        kind, size_px = _read_about(key, folder.name)
         shards = set(list_shard_folders(key))
         for entry in sorted(key.iterdir()):
             if entry in shards and _holds_only(entry, _is_of_shard):
-                yield _measure(entry, PieceKind.pixels, size_px)
+                yield _measure(entry, kind, size_px)
             elif _TEMPORARY.fullmatch(entry.name):
                 yield _measure(entry, PieceKind.leftovers)
             elif entry.name != ABOUT_NAME:
@@ -233,10 +240,16 @@ def _holds_only(folder: Path, is_ours: Callable[[str], object]) -> bool:
     return all(bool(is_ours(entry.name)) and not _is_folder(entry) for entry in folder.iterdir())
 
 
-def _read_size(key: Path) -> int:
+def _read_about(key: Path, folder_name: str) -> tuple[PieceKind, int]:
+    is_pixels = folder_name == PIXELS_FOLDER
+    kind, size_px = PieceKind.pixels if is_pixels else PieceKind.features, 0
     with contextlib.suppress(ArtifactError, KeyError, TypeError, ValueError):
-        return int(read_json(key / ABOUT_NAME)["size_px"])
-    return 0
+        about = read_json(key / ABOUT_NAME)
+        if is_pixels:
+            size_px = int(about["size_px"])
+        elif about["kind"] == PieceKind.activations:
+            kind = PieceKind.activations
+    return kind, size_px
 
 
 def _measure(place: Path, kind: PieceKind, size_px: int = 0) -> CachePiece:
@@ -249,7 +262,7 @@ def _measure(place: Path, kind: PieceKind, size_px: int = 0) -> CachePiece:
             size += status.st_size
             changed = max(changed, status.st_mtime)
     pictures = 0
-    if kind is PieceKind.pixels:
+    if kind in SHARD_KINDS:
         with contextlib.suppress(OSError):
             changed = (place / LAST_USE_NAME).stat().st_mtime
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -262,8 +275,8 @@ def _remove(piece: CachePiece, folder: Path) -> bool:
     place = piece.place
     try:
         with contextlib.ExitStack() as stack:
-            if place.parent.parent == folder / PIXELS_FOLDER:
-                stack.enter_context(lock_preparation(place.parent, timeout=0))
+            if place.parent.parent in [folder / name for name in _SHARD_FOLDERS]:
+                stack.enter_context(lock_folder(place.parent, timeout=0))
             if piece.kind is PieceKind.facts:
                 stack.enter_context(lock_facts(place, timeout=0))
                 _remove_facts(place)
@@ -271,7 +284,7 @@ def _remove(piece: CachePiece, folder: Path) -> bool:
             if not _is_folder(place):
                 place.unlink(missing_ok=True)
                 return True
-            if piece.kind is PieceKind.pixels:
+            if piece.kind in SHARD_KINDS:
                 # Renamed first: a kill in the middle leaves a leftover and not half a shard.
                 aside = place.with_name(f".{place.name}.removing.tmp")
                 place.rename(aside)
@@ -281,7 +294,7 @@ def _remove(piece: CachePiece, folder: Path) -> bool:
         return not piece.place.exists()
     except PermissionError as error:
         # Windows does not let go of a file that somebody has mapped.
-        if piece.kind is PieceKind.pixels and getattr(error, "winerror", None) is not None:
+        if piece.kind in SHARD_KINDS and getattr(error, "winerror", None) is not None:
             return False
         raise storage_error(place, error) from error
     except StorageError:
@@ -299,10 +312,10 @@ def _remove_facts(place: Path) -> None:
 
 
 def _remove_empty(folder: Path) -> None:
-    pixels = folder / PIXELS_FOLDER
-    keys = [key for key in pixels.iterdir() if _KEY.fullmatch(key.name)] if _is_folder(pixels) else []
+    roots = [folder / name for name in _SHARD_FOLDERS if _is_folder(folder / name)]
+    keys = [key for root in roots for key in root.iterdir() if _KEY.fullmatch(key.name)]
     for key in keys:
-        with contextlib.suppress(OSError, filelock.Timeout), lock_preparation(key, timeout=0):
+        with contextlib.suppress(OSError, filelock.Timeout), lock_folder(key, timeout=0):
             if {entry.name for entry in key.iterdir()} <= {ABOUT_NAME}:
                 (key / ABOUT_NAME).unlink(missing_ok=True)
                 key.rmdir()

@@ -15,7 +15,7 @@ from phytoscope.data.readers.group_names import name_groups
 from phytoscope.data.readers.missing_images import match_normal_forms
 from phytoscope.data.readers.read_folder import group_by_pattern
 from phytoscope.data.readers.read_table import DECIMAL_COMMA, SHEETS, TABLE_SUFFIXES, find_column, read_table
-from phytoscope.data.readers.units import same_unit, split_unit
+from phytoscope.data.readers.units import check_unit
 from phytoscope.data.source import Fault, Source, find_file, find_folder, printable
 from phytoscope.errors import ConfigError, DataNotFoundError, suggest
 from phytoscope.schema.config import DataConfig
@@ -65,11 +65,11 @@ def read_labels(config: DataConfig) -> Source:
             f"number or data.label=COLUMN for a class. Columns: {', '.join(map(str, table.columns))}."
         )
         raise ConfigError(message)
-    image_column = _image_column(table, config.image_column)
+    image_column = find_image_column(table, config.image_column)
     is_regression = config.label is None
     key = "data.target" if is_regression else "data.label"
     answer = find_column(table, config.target if is_regression else config.label, key)  # type: ignore[arg-type]
-    unit = _check_unit(answer, config.unit) if is_regression else ""
+    unit = check_unit(answer, config.unit, "data.unit") if is_regression else ""
     group_columns = [find_column(table, name, "data.group_by") for name in config.group_by]
     rows, faults = _image_rows(table, image_column, images)
     commas = table.attrs[DECIMAL_COMMA]
@@ -134,7 +134,16 @@ def _farmbot_images(root: Path) -> Path:
     raise DataNotFoundError(message)
 
 
-def _image_column(table: pd.DataFrame, name: str | None) -> str:
+def find_image_column(table: pd.DataFrame, name: str | None) -> str:
+    """Finds the column with the names of the images.
+
+    Args:
+        table: What `read_table` gave.
+        name: What the user wrote; None looks for the usual names, then for cells that end as images do.
+
+    Raises:
+        ConfigError: There is none.
+    """
     if name is not None:
         return find_column(table, name, "data.image_column")
     folded = {str(column).strip().lower(): str(column) for column in table.columns}
@@ -212,17 +221,6 @@ def _relative_name(name: str, images: Path) -> str:
 
 def _is_absolute(name: str) -> bool:
     return name[0] == "/" or name[1:3] == ":/"
-
-
-def _check_unit(answer: str, given: str) -> str:
-    unit = split_unit(answer)[1]
-    if unit and given.strip() and not same_unit(unit, given):
-        message = (
-            f"data.unit={given!r}, but the column {answer!r} says {unit!r}: give data.unit={unit!r}, or correct the "
-            "name of the column; every number would be read in the wrong unit otherwise."
-        )
-        raise ConfigError(message)
-    return unit
 
 
 def _labels(cells: pd.Series, names: pd.Series) -> tuple[pd.Series, list[Fault]]:

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from phytoscope.errors import ConfigError
+
 _MASSES = {"g": "g", "gram": "g", "grams": "g", "gramm": "g", "gr": "g", "kg": "kg", "mg": "mg", "µg": "µg", "ug": "µg"}
 _OTHERS = {
     **dict.fromkeys(("px", "pixel", "pixels"), "px"),
@@ -95,6 +97,30 @@ def same_unit(first: str, second: str) -> bool:
     """Whether two spellings mean the same unit; units that are not known are compared as texts."""
     one, two = (UNITS.get(unit.strip().lower(), unit.strip().lower()) for unit in (first, second))
     return one == two
+
+
+def check_unit(column: str, given: str, key: str) -> str:
+    """Makes sure that the unit in the settings is the one in the column's name, where that has one.
+
+    Args:
+        column: Name of the column.
+        given: Unit in the settings; may be empty.
+        key: The setting it was written for, for the error.
+
+    Returns:
+        The unit in the column's name; empty when there is none.
+
+    Raises:
+        ConfigError: They differ.
+    """
+    unit = split_unit(column)[1]
+    if unit and given.strip() and not same_unit(unit, given):
+        message = (
+            f"{key}={given!r}, but the column {column!r} says {unit!r}: give {unit!r}, or correct the name of the "
+            "column; every number would be read in the wrong unit otherwise."
+        )
+        raise ConfigError(message)
+    return unit
 
 
 def fold_name(name: str) -> str:

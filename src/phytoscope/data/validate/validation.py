@@ -12,6 +12,7 @@ from phytoscope.data.readers.missing_images import suggest_files
 from phytoscope.data.source import Source
 from phytoscope.data.validate.answers import check_answers, find_contradictions
 from phytoscope.data.validate.fault_log import FaultLog
+from phytoscope.data.validate.more_columns import drop_negative_amounts
 from phytoscope.data.validate.rules import check_rules
 from phytoscope.data.validate.table_schema import check_manifest
 from phytoscope.errors import DataValidationError
@@ -74,7 +75,7 @@ def validate_source(source: Source, config: DataConfig, facts: ImageFacts, progr
         Manifest, unlabelled and rejected rows, and warnings. The manifest may be empty: see `check_learnable`.
 
     Raises:
-        ConfigError: A rule cannot be read, or names a column that is not there.
+        ConfigError: A rule cannot be read, or names a column that is not there, as does a further target.
         ValueError: The facts are not those of the rows.
     """
     rows, table = source.rows.reset_index(drop=True), facts.table.reset_index(drop=True)
@@ -88,6 +89,7 @@ def validate_source(source: Source, config: DataConfig, facts: ImageFacts, progr
     unlabelled = check_answers(rows, source, config, answers)
     progress.advance()
     check_rules(rows, source, config, faults=faults, warnings=warnings)
+    drop_negative_amounts(rows, config, warnings)
     _check_repeated(rows, source, faults)
     progress.advance()
     _check_images(rows, source, table, faults, warnings)

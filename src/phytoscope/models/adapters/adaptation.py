@@ -5,8 +5,11 @@ from typing import Any
 
 from torch import nn
 
+from phytoscope.models.adapters.choosing import Choice, choose_trained
+from phytoscope.models.adapters.hashing import hash_backbone
+from phytoscope.models.adapters.layer_groups import group_layers
 from phytoscope.models.network import PlantNetwork
-from phytoscope.schema.config import AdaptConfig, AdaptKind
+from phytoscope.schema.config import AdaptConfig
 
 
 @dataclass(frozen=True)
@@ -17,11 +20,16 @@ class Adaptation:
         config: The settings it was made from.
         trained: Names of the backbone's parameters that are trained once the frozen epochs are over.
         statistics: Names of the backbone's modules whose running statistics are learned.
+        active: Names of the backbone's modules that are in training mode while the backbone is trained; all others stay
+            in evaluation mode.
+        backbone_hash: SHA-256 of the backbone before it was adapted, as 64 hexadecimal digits.
     """
 
     config: AdaptConfig
     trained: frozenset[str]
     statistics: frozenset[str]
+    active: frozenset[str]
+    backbone_hash: str
 
     def is_head_only(self, epoch: int) -> bool:
         """Whether the whole backbone stands still in an epoch, counted from 0."""
@@ -38,42 +46,58 @@ class Adaptation:
         head_only = self.is_head_only(epoch)
         for name, parameter in network.backbone.named_parameters():
             parameter.requires_grad_(not head_only and name in self.trained)
-        # A backbone that stands still keeps its batch statistics too, else it would drift without being trained.
-        network.backbone.train(not head_only)
+        # What is not trained keeps its batch statistics too, else it would drift without being trained.
+        for name, module in network.backbone.named_modules():
+            module.training = not head_only and name in self.active
 
     def group_parameters(
         self, network: PlantNetwork, learning_rate: float, weight_decay: float
     ) -> list[dict[str, Any]]:
-        """Parameter groups for an optimiser.
+        """Parameter groups for an optimiser, the head's first.
+
+        With `layer_decay` below 1 each layer group of the backbone has a lower learning rate than the one after it; the
+        last one has `backbone_lr_factor` times the head's (Howard and Ruder 2018, doi 10.18653/v1/P18-1031).
 
         Args:
             network: The adapted network.
             learning_rate: Of the head.
             weight_decay: Of weights; biases, norms and scales have none.
+
+        Raises:
+            ConfigError: `layer_decay` is below 1 and timm does not know the order of the layers.
         """
-        backbone_rate = learning_rate * self.config.backbone_lr_factor
-        return [
-            *_decay_groups(network.head, learning_rate, weight_decay),
-            *_decay_groups(network.backbone, backbone_rate, weight_decay),
-        ]
+        config = self.config
+        groups = _decay_groups(list(network.head.parameters()), learning_rate, weight_decay)
+        names = [[name for name, _ in network.backbone.named_parameters()]]
+        if config.layer_decay < 1:
+            names = group_layers(network.backbone, coarse=False, setting=f"adapt.layer_decay={config.layer_decay:g}")
+        rate = learning_rate * config.backbone_lr_factor
+        parameters = dict(network.backbone.named_parameters())
+        for place, group in enumerate(reversed(names)):
+            trained = [parameters[name] for name in group if name in self.trained]
+            groups += _decay_groups(trained, rate * config.layer_decay**place, weight_decay)
+        return groups
 
 
 def adapt_network(network: PlantNetwork, config: AdaptConfig) -> Adaptation:
     """Prepares a network for training in one of the ways on offer.
 
+    A network that was just adapted gives the same answers as before.
+
     Args:
         network: A network with its pre-trained weights; modules may be added in place.
         config: Which way.
+
+    Raises:
+        ConfigError: A setting does not fit the kind or the backbone.
     """
-    names = {name for name, _ in network.backbone.named_parameters()} if config.kind is AdaptKind.full else set()
-    modules = {name for name, _ in network.backbone.named_modules()} if config.kind is AdaptKind.full else set()
-    return Adaptation(config, frozenset(names), frozenset(modules))
+    before = hash_backbone(network.backbone)
+    choice: Choice = choose_trained(network.backbone, config)
+    return Adaptation(config, choice.trained, choice.statistics, choice.active, before)
 
 
-def _decay_groups(module: nn.Module, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
-    matrices = [parameter for parameter in module.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in module.parameters() if parameter.ndim <= 1]
-    return [
-        {"params": matrices, "lr": learning_rate, "weight_decay": weight_decay},
-        {"params": vectors, "lr": learning_rate, "weight_decay": 0.0},
-    ]
+def _decay_groups(parameters: list[nn.Parameter], learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
+    groups = ((matrices, weight_decay), (vectors, 0.0))
+    return [{"params": members, "lr": learning_rate, "weight_decay": decay} for members, decay in groups if members]

@@ -6,14 +6,18 @@ from torch.nn import functional
 
 from phytoscope.schema.config import ClassWeighting, TaskConfig
 
+EFFECTIVE_BETA = 0.999
+"""Beta of the effective number of images (Cui 2019): beyond about 1 / (1 - beta) images a class gains no more."""
+
 
 class ClassificationLoss(nn.Module):
-    """Cross-entropy with class weights and label smoothing.
+    """Cross-entropy with class weights, label smoothing, focus on hard images and an adjustment to class frequencies.
 
-    Its buffer `class_weights` has the shape (classes,).
+    Its buffers `class_weights` and `adjustment` have the shape (classes,).
     """
 
     class_weights: Tensor
+    adjustment: Tensor
 
     def __init__(self, config: TaskConfig, class_counts: Tensor) -> None:
         """Takes the settings and how often each class occurs.
@@ -23,23 +27,53 @@ class ClassificationLoss(nn.Module):
             class_counts: Training images of each class, shape (classes,), int64; one without any gets weight 0.
         """
         super().__init__()
-        weights = balance_classes(class_counts)
-        if config.class_weighting is ClassWeighting.none:
-            weights = (weights > 0).float()
-        self.register_buffer("class_weights", weights, persistent=False)
+        self.register_buffer("class_weights", weigh_classes(class_counts, config.class_weighting), persistent=False)
+        # A class without an image has no frequency; the smallest possible one keeps the logarithm finite.
+        counts = class_counts.double().clamp(min=1)
+        frequencies = (counts / counts.sum()).log().float()
+        self.register_buffer("adjustment", config.logit_adjustment * frequencies, persistent=False)
         self._smoothing = config.label_smoothing
+        self._gamma = config.focal_gamma
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Computes the loss.
 
+        Logits are adjusted to class frequencies only in training mode.
+
         Args:
             logits: Shape (N, classes).
-            target: Class indices of shape (N,), int64.
+            target: Class indices of shape (N,), int64, or probabilities of shape (N, classes), float32.
 
         Returns:
-            A scalar.
+            A scalar: the weighted sum over all images by the sum of their weights.
         """
-        return functional.cross_entropy(logits, target, self.class_weights, label_smoothing=self._smoothing)
+        classes = logits.shape[1]
+        probs = functional.one_hot(target, classes).float() if target.ndim == 1 else target
+        if self.training:
+            logits = logits + self.adjustment
+        log_probs = functional.log_softmax(logits, dim=1)
+        wanted = (1 - self._smoothing) * probs + self._smoothing / classes
+        losses = -wanted * log_probs
+        if self._gamma > 0:
+            losses = losses * (1 - log_probs.exp()) ** self._gamma
+        return (losses * self.class_weights).sum() / (probs * self.class_weights).sum()
+
+
+def weigh_classes(class_counts: Tensor, weighting: ClassWeighting) -> Tensor:
+    """Weights of the classes in the loss.
+
+    Args:
+        class_counts: Images of each class, shape (classes,), int64.
+        weighting: In which way.
+
+    Returns:
+        Shape (classes,), float32; 0 for a class without an image.
+    """
+    if weighting is ClassWeighting.balanced:
+        return balance_classes(class_counts)
+    if weighting is ClassWeighting.effective:
+        return weigh_by_effective_number(class_counts)
+    return (class_counts > 0).float()
 
 
 def balance_classes(class_counts: Tensor) -> Tensor:
@@ -56,3 +90,22 @@ def balance_classes(class_counts: Tensor) -> Tensor:
     weights = torch.zeros_like(counts)
     weights[present] = counts.sum() / (present.sum() * counts[present])
     return weights.float()
+
+
+def weigh_by_effective_number(class_counts: Tensor, beta: float = EFFECTIVE_BETA) -> Tensor:
+    """Weights by the inverse of the effective number of images, (1 - beta^n) / (1 - beta).
+
+    The source is Cui 2019, doi 10.1109/CVPR.2019.00949.
+
+    Args:
+        class_counts: Images of each class, shape (classes,), int64.
+        beta: From 0 (all classes the same) to below 1 (towards the inverse frequency).
+
+    Returns:
+        Shape (classes,), float32: their sum is the number of classes with images; 0 for a class without an image.
+    """
+    counts = class_counts.double()
+    present = counts > 0
+    weights = torch.zeros_like(counts)
+    weights[present] = (1 - beta) / (1 - beta ** counts[present])
+    return (weights * present.sum() / weights.sum()).float()

@@ -10,6 +10,7 @@ from torch import Tensor
 from phytoscope.evaluate.classification import measure_classification
 from phytoscope.models.adapters import Adaptation
 from phytoscope.models.losses.classification import ClassificationLoss
+from phytoscope.models.mixing import BatchMixer
 from phytoscope.models.network import PlantNetwork
 from phytoscope.schema.config import TaskConfig, TrainerConfig
 from phytoscope.schema.report import MetricValue
@@ -42,11 +43,14 @@ class ClassificationTask(PlantTask):
             task_config: What is minimised.
             class_counts: Training images of each class, shape (classes,), int64.
         """
-        super().__init__(network, adaptation, trainer_config, seed=seed)
+        mixer = None
+        if task_config.mixup > 0 or task_config.cutmix > 0:
+            mixer = BatchMixer(task_config.mixup, task_config.cutmix, classes=len(class_counts))
+        super().__init__(network, adaptation, trainer_config, seed=seed, mixer=mixer)
         self.loss = ClassificationLoss(task_config, torch.from_numpy(class_counts))
 
     def compute_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Loss of logits (N, classes) against class indices (N,)."""
+        """Loss of logits (N, classes) against class indices (N,) or probabilities (N, classes)."""
         loss: Tensor = self.loss(outputs, target)
         return loss
 

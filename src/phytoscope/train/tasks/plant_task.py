@@ -13,9 +13,13 @@ from torch import Tensor
 from phytoscope.data.datamodule import Batch
 from phytoscope.errors import TrainingError
 from phytoscope.models.adapters import Adaptation
+from phytoscope.models.mixing import BatchMixer
 from phytoscope.models.network import PlantNetwork
 from phytoscope.schema.config import OptimizerKind, TrainerConfig
 from phytoscope.schema.report import MetricValue
+from phytoscope.train.averaging import build_average
+from phytoscope.train.checkpoints import drop_frozen, list_changing, put_back_frozen
+from phytoscope.train.devices import gather
 
 SMOOTHED = "val/smoothed"
 """Logged each epoch: the mean of the choosing metric over the last epochs, lower is better.
@@ -29,30 +33,44 @@ SMOOTHED_EPOCHS = 5
 class PlantTask(lightning.LightningModule):
     """What both tasks share: freezing, the optimiser, the schedule, metrics over whole epochs.
 
+    Everything random depends on seed, epoch, batch and device alone, and everything that is summed up over an epoch is
+    in the checkpoint, so that a training that goes on after a kill ends with the weights of one that was never stopped.
+
     Subclasses say what the loss is, how outputs are measured and which metric chooses the epoch.
     """
 
     chosen_by: ClassVar[str]
 
     def __init__(
-        self, network: PlantNetwork, adaptation: Adaptation, trainer_config: TrainerConfig, *, seed: int
+        self,
+        network: PlantNetwork,
+        adaptation: Adaptation,
+        trainer_config: TrainerConfig,
+        *,
+        seed: int,
+        mixer: BatchMixer | None = None,
     ) -> None:
         """Takes the network to train.
 
         Args:
             network: Backbone and head.
             adaptation: Which parameters are trained, and since when.
-            trainer_config: Optimiser and schedule.
+            trainer_config: Optimiser, schedule and averaging.
             seed: Seed of what is random inside the network while training (dropout).
+            mixer: What mixes pairs of training images; None for nothing.
         """
         super().__init__()
         self.network = network
         self._adaptation = adaptation
         self._config = trainer_config
         self._seed = seed
+        self._mixer = mixer
+        self._changing = list_changing(network, adaptation)
+        self._average = build_average(trainer_config, self._changing)
         self._outputs: list[Tensor] = []
         self._targets: list[Tensor] = []
         self._recent: list[float] = []
+        self._loss_sum, self._loss_images = 0.0, 0
 
     @abstractmethod
     def compute_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
@@ -60,7 +78,8 @@ class PlantTask(lightning.LightningModule):
 
         Args:
             outputs: What the network answered, shape (N, outputs).
-            target: Class indices (N,), or numbers (N, targets) on the learned scales.
+            target: Class indices (N,) or, of mixed images, probabilities (N, classes); or numbers (N, targets) on the
+                learned scales.
 
         Returns:
             A scalar.
@@ -75,16 +94,30 @@ class PlantTask(lightning.LightningModule):
             target: Class indices (N,), or numbers (N, targets) on the learned scales.
         """
 
+    @property
+    def is_frozen_at_first(self) -> bool:
+        """Whether the backbone stands still in the first epochs only."""
+        return bool(self._adaptation.trained) and self._adaptation.is_head_only(0)
+
+    def setup(self, stage: str) -> None:
+        """Says what is trained at any time, before several devices agree on whose gradients they exchange."""
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(name in self._changing)
+
+    def on_train_start(self) -> None:
+        """Freezes and frees also where a training goes on within an epoch, which begins without its first hook."""
+        self._adaptation.begin_epoch(self.network, self.current_epoch)
+
     def on_train_epoch_start(self) -> None:
         """Freezes or frees parts of the backbone for this epoch."""
         self._adaptation.begin_epoch(self.network, self.current_epoch)
+        self._loss_sum, self._loss_images = 0.0, 0
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seeds torch from seed, epoch and batch alone."""
+        """Seeds torch from seed, epoch, batch and device alone."""
         # A training that goes on after a kill must drop the same features as one that was never stopped, whatever else
         # drew random numbers in between.
-        place = [self._seed, self.current_epoch, batch_idx]
-        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+        torch.manual_seed(int(np.random.SeedSequence(self._place(batch_idx)).generate_state(1)[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch.
@@ -92,16 +125,37 @@ class PlantTask(lightning.LightningModule):
         Raises:
             TrainingError: The loss is not a finite number.
         """
-        loss = self.compute_loss(self.network(batch.images, batch.covariates), batch.target)
-        if not torch.isfinite(loss):
+        images, target, covariates = batch.images, batch.target, batch.covariates
+        if self._mixer is not None:
+            images, target, covariates = self._mixer(images, target, covariates, self._place(batch_idx))
+        loss = self.compute_loss(self.network(images, covariates), target)
+        value = float(loss.detach())
+        if not math.isfinite(value):
             rate = self._config.learning_rate
             message = (
-                f"the loss became {loss.item()} in epoch {self.current_epoch}: the learning rate is probably too high; "
+                f"the loss became {value} in epoch {self.current_epoch}: the learning rate is probably too high; "
                 f"try trainer.learning_rate={rate / 3:g}."
             )
             raise TrainingError(message)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.target))
-        return loss
+        self._loss_sum += value * len(target)
+        self._loss_images += len(target)
+        return loss if self.trainer.world_size == 1 else loss * self._datamodule.train_sampler.share(batch_idx)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Takes a step, and takes the new weights into their average."""
+        super().optimizer_step(*args, **kwargs)
+        if self._average is not None:
+            self._average.update(self.network, self.current_epoch)
+
+    def on_validation_start(self) -> None:
+        """Puts the average in the place of the weights."""
+        if self._average is not None:
+            self._average.swap(self.network)
+
+    def on_validation_end(self) -> None:
+        """Puts the weights back."""
+        if self._average is not None:
+            self._average.swap(self.network)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keeps the outputs of one batch for the end of the epoch."""
@@ -110,24 +164,43 @@ class PlantTask(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Logs loss and metrics over all validation images at once, so that every image counts the same."""
-        outputs, target = torch.cat(self._outputs), torch.cat(self._targets)
+        outputs, target = self._join(torch.cat(self._outputs)), self._join(torch.cat(self._targets))
         self._outputs.clear()
         self._targets.clear()
-        self.log("val/loss", self.compute_loss(outputs.to(self.device), target.to(self.device)))
+        # Not by Lightning's own mean over the batches: that is forgotten by a kill within the epoch.
+        loss_sum, loss_images = self._sum_up_losses()
+        if loss_images > 0:
+            self._log("train/loss", loss_sum / loss_images)
+        self._log("val/loss", float(self.compute_loss(outputs.to(self.device), target.to(self.device))))
         for metric in self.measure(outputs.double().numpy(), target.numpy()):
             if metric.value is not None:
-                self.log(f"val/{metric.name}", metric.value)
+                self._log(f"val/{metric.name}", metric.value)
             if metric.name == self.chosen_by and metric.value is not None:
                 self._recent = [*self._recent, metric.value][-SMOOTHED_EPOCHS:]
-        self.log(SMOOTHED, float(np.mean(self._recent)))
+        self._log(SMOOTHED, float(np.mean(self._recent)))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the metric of the recent epochs, so that a resumed training chooses the same epoch."""
+        """Leaves out what is never trained, and adds what a resumed training needs."""
+        progress: Any = self.trainer.fit_loop.epoch_progress.current
+        checkpoint["whole_epochs"] = progress.processed
         checkpoint["recent_metric"] = list(self._recent)
+        checkpoint["epoch_loss"] = self._sum_up_losses()
+        if self._average is not None:
+            checkpoint["average"] = self._average.state_dict()
+        drop_frozen(checkpoint, self._changing, self._adaptation.backbone_hash)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes up the metric of the recent epochs."""
+        """Takes up where the checkpoint was written.
+
+        Raises:
+            TrainingError: The checkpoint belongs to another backbone.
+        """
+        put_back_frozen(checkpoint, self.network.state_dict(), self._adaptation.backbone_hash)
         self._recent = list(checkpoint["recent_metric"])
+        if self.trainer.global_rank == 0:
+            self._loss_sum, self._loss_images = checkpoint["epoch_loss"]
+        if self._average is not None:
+            self._average.load_state_dict(checkpoint["average"])
 
     def configure_optimizers(self) -> Any:
         """Parameter groups with their learning rates, and a warm-up followed by a cosine, step by step."""
@@ -147,3 +220,27 @@ class PlantTask(lightning.LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @property
+    def _datamodule(self) -> Any:
+        return self.trainer.datamodule  # type: ignore[attr-defined]
+
+    def _place(self, batch_idx: int) -> list[int]:
+        return [self._seed, self.trainer.global_rank, self.current_epoch, batch_idx]
+
+    def _log(self, name: str, value: float) -> None:
+        # Every device has computed the same number; Lightning only must be told that this was thought of.
+        self.log(name, value, sync_dist=self.trainer.world_size > 1)
+
+    def _join(self, values: Tensor) -> Tensor:
+        if self.trainer.world_size == 1:
+            return values
+        joined: Tensor = self._datamodule.join_parts(gather(values.to(self.device)))
+        return joined.cpu()
+
+    def _sum_up_losses(self) -> tuple[float, int]:
+        if self.trainer.world_size == 1:
+            return self._loss_sum, self._loss_images
+        sums = torch.tensor([self._loss_sum, float(self._loss_images)], dtype=torch.float64, device=self.device)
+        loss_sum, images = gather(sums).sum(dim=0).tolist()
+        return float(loss_sum), int(images)

@@ -10,6 +10,7 @@ from phytoscope.evaluate.regression import measure_regression
 from phytoscope.models.adapters import Adaptation
 from phytoscope.models.losses.regression import ValueLoss
 from phytoscope.models.meaning import Meaning
+from phytoscope.models.mixing import BatchMixer
 from phytoscope.models.network import PlantNetwork
 from phytoscope.schema.config import TaskConfig, TrainerConfig
 from phytoscope.schema.report import MetricValue
@@ -41,8 +42,9 @@ class RegressionTask(PlantTask):
             task_config: What is minimised.
             meaning: The targets with their scales.
         """
-        super().__init__(network, adaptation, trainer_config, seed=seed)
-        self.loss = ValueLoss(task_config)
+        mixer = BatchMixer(task_config.mixup, 0.0, classes=None) if task_config.mixup > 0 else None
+        super().__init__(network, adaptation, trainer_config, seed=seed, mixer=mixer)
+        self.loss = ValueLoss(task_config, [target.scale for target in meaning.targets])
         self._meaning = meaning
 
     def compute_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
@@ -53,5 +55,5 @@ class RegressionTask(PlantTask):
     def measure(self, outputs: NDArray[np.float64], target: NDArray[Any]) -> list[MetricValue]:
         """Metrics of the main target from answers (N, targets) and targets (N, targets), in the user's unit."""
         main = self._meaning.targets[0]
-        true = main.scale.inverse(target[:, 0].astype(np.float64))
+        true = main.scale.restore(target[:, 0].astype(np.float64))
         return measure_regression(true, self._meaning.answer(outputs)[:, 0], main.unit)

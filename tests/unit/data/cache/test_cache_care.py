@@ -11,6 +11,7 @@ import pytest
 
 from factories.images import write_image
 from phytoscope.data.cache import shards
+from phytoscope.data.cache.array_store import ArrayKind, open_array_store
 from phytoscope.data.cache.cache_care import PieceKind, bound_cache, list_cache, prune_cache
 from phytoscope.data.cache.pixel_cache import open_pixel_cache
 from phytoscope.data.cache_tag import tag_cache
@@ -62,6 +63,11 @@ def write_facts(folder):
     tag_cache(folder / "facts")
 
 
+def store_arrays(folder, kind=ArrayKind.features, count=2):
+    store = open_array_store(folder, kind, {"weights": "w"}, (5,))
+    return store.complete([f"{number}" for number in range(count)], lambda places: [np.ones((len(places), 5))])
+
+
 def kinds(folder):
     return sorted({piece.kind for piece in list_cache(folder)})
 
@@ -71,6 +77,8 @@ def test_everything_is_listed_as_what_it_is(folder):
     cache = build(folder, range(3))
     write_old_cache(folder)
     write_facts(folder)
+    store_arrays(folder, ArrayKind.features)
+    store_arrays(folder, ArrayKind.activations, count=4)
     (folder / "pixels" / next(iter(cache.shards)).parent.name / ".shard-0123456789abcdef.abcdefgh.tmp").mkdir()
     (folder / "notes.txt").write_text("mine", encoding="utf-8")
     pieces = list_cache(folder)
@@ -79,6 +87,8 @@ def test_everything_is_listed_as_what_it_is(folder):
     assert {piece.place for piece in pixels} == cache.shards
     assert sum(piece.pictures for piece in pixels) == 3
     assert {piece.size_px for piece in pixels} == {16}
+    arrays = sorted((piece.kind.value, piece.pictures) for piece in pieces if "arrays" in piece.place.parts)
+    assert arrays == [("activations", 4), ("features", 2)]
     assert sum(piece.size_bytes for piece in pixels) > 3 * 16 * 16 * 3
 
 
@@ -111,6 +121,19 @@ def test_older_than(folder):
     pruned = prune_cache(folder, older_than_s=30 * DAY_S)
     assert {piece.place for piece in pruned.removed} == old.shards
     assert not any(place.exists() for place in old.shards)
+
+
+def test_features_count_and_go_as_pixels_do(folder):
+    """What was computed of images is kept below the same bound, and what was not used for longest goes first."""
+    cache, arrays = build(folder, range(2)), store_arrays(folder)
+    for place in arrays.places:
+        moment = time.time() - 5 * DAY_S
+        os.utime(place / "last_use", (moment, moment))
+    total = sum(piece.size_bytes for piece in list_cache(folder))
+    pruned = prune_cache(folder, max_bytes=total - 1)
+    assert {piece.place for piece in pruned.removed} == arrays.places
+    assert all(place.exists() for place in cache.shards)
+    assert len(list(folder.glob("arrays/*"))) == 1  # the lock alone
 
 
 def test_dry_run_leaves_everything(folder):

@@ -1,0 +1,358 @@
+"""Cross-validation by group: every image is predicted by a network that never saw its group, and all vote at last."""
+
+import dataclasses
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from phytoscope import __version__
+from phytoscope.data.split import hash_split, split_by_group
+from phytoscope.data.split.leaks import check_split
+from phytoscope.errors import SplitError
+from phytoscope.evaluate.classification import measure_classification
+from phytoscope.evaluate.regression import measure_regression
+from phytoscope.evaluate.report import evaluate_predictions
+from phytoscope.models.ensemble import join_meanings, join_states
+from phytoscope.models.meaning import Meaning
+from phytoscope.predict.description import describe_meaning
+from phytoscope.predict.package import save_package, state_hash, verify_package
+from phytoscope.predict.predictor import Predictor
+from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_atomic, write_json
+from phytoscope.schema.config import RunConfig
+from phytoscope.schema.package import ModelDescription
+from phytoscope.schema.report import EvaluationReport, MetricValue
+from phytoscope.schema.run_folder import RunFolder
+from phytoscope.schema.table import (
+    FOLD,
+    LABEL,
+    PATH,
+    PREDICTION,
+    PROB_PREFIX,
+    SAMPLE_ID,
+    SPLIT,
+    SPLIT_COLUMNS,
+    TARGET,
+    Split,
+    Task,
+)
+from phytoscope.steps.context import Begin, RunContext, plain_settings, read_report, take_step
+from phytoscope.steps.evaluate import add_more_targets, build_predictor, predict_rows
+from phytoscope.steps.package import list_known
+from phytoscope.steps.prepare import run_prepare
+from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
+from phytoscope.steps.pseudo_labels import keep_apart
+from phytoscope.steps.run_log import RunLog, log_said
+from phytoscope.steps.train import train_prepared
+from phytoscope.steps.training_job import fit_preprocess, load_trained
+from phytoscope.transforms.preprocess import Preprocess
+
+
+@dataclass(frozen=True)
+class FoldsFolder:
+    """Names of what cross-validation writes into the folder of a run.
+
+    Attributes:
+        root: The folder `folds/`.
+    """
+
+    root: Path
+
+    def fold(self, number: int) -> RunFolder:
+        """Network and predictions of one fold."""
+        return RunFolder(self.root / str(number))
+
+    @property
+    def ensemble(self) -> RunFolder:
+        """Predictions, report and package of all networks together."""
+        return RunFolder(self.root / "ensemble")
+
+    @property
+    def predictions(self) -> Path:
+        """One row an image outside of test, predicted by the network that never saw its group."""
+        return self.root / "oof_predictions.parquet"
+
+    @property
+    def metrics(self) -> Path:
+        """One row a metric: every fold, their mean and spread, and the value over all predictions at once."""
+        return self.root / "metrics.csv"
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What cross-validation found.
+
+    Attributes:
+        folder: Where everything lies.
+        metrics: Columns `metric`, `unit`, `mean`, `sd` (over folds), `pooled` (over all predictions at once), and
+            `fold_<number>`; missing where a metric is not defined.
+        n_folds: Number of networks.
+        report: The ensemble on the test split; None when the split has no test.
+    """
+
+    folder: FoldsFolder
+    metrics: pd.DataFrame
+    n_folds: int
+    report: EvaluationReport | None
+
+
+def cross_validate(context: RunContext) -> CrossValidation:
+    """Trains one network a fold, and joins them to an ensemble. Finished folds are skipped.
+
+    The images of test have no part in it, until the ensemble is evaluated on them. The fold that is predicted chooses
+    nothing either: what stops the training is drawn by group from the other folds, with the share of `data.split.val`.
+
+    Args:
+        context: Settings and folder of the run; its prepared data are used, and `folds/` is written into it.
+
+    Raises:
+        SplitError: There are too few groups.
+        PhytoscopeError: Anything else the user can mend; finished folds are kept.
+    """
+    with context.run.locked(), RunLog(context.run):
+        context = dataclasses.replace(context, say=log_said(context.say))
+        run_prepare(context)
+        prepared = read_prepared(context)
+        if context.config.task.pseudo_labels:
+            # The test images are not among the rows of a fold, so what hangs together with them must go before.
+            prepared = keep_apart(context, prepared, learned_from=(Split.train, Split.val, Split.calibration))
+        folder = FoldsFolder(context.run.root / "folds")
+        learned = prepared.rows[prepared.rows[SPLIT] != Split.test.value]
+        # How images become squares depends on their sizes alone, and members of an ensemble must see the same squares.
+        preprocess = fit_preprocess(context.config, learned)
+        numbers = sorted(int(number) for number in learned[FOLD].unique())
+        tables = [_do_fold(context, prepared, folder, number, preprocess) for number in numbers]
+        metrics = _summarise(context, folder, tables, learned)
+        report = _join(context, prepared, folder, numbers, preprocess)
+    return CrossValidation(folder, metrics, len(numbers), report)
+
+
+def hold_out(prepared: PreparedData, fold: int, config: RunConfig) -> PreparedData:
+    """The data as the network of one fold sees them: that fold is its test, and the run's own test is not there.
+
+    Args:
+        prepared: The data of the run.
+        fold: The fold to predict.
+        config: `data.split` and `seed` are read.
+
+    Returns:
+        Rows outside of the run's test: `test` is the fold, `val` is drawn by group from the other folds, the rest is
+        `train`.
+
+    Raises:
+        SplitError: The other folds have too few groups to draw val from.
+        SplitLeakageError: A group would stand on both sides.
+    """
+    rows = prepared.rows[prepared.rows[SPLIT] != Split.test.value].reset_index(drop=True)
+    others = rows[rows[FOLD] != fold]
+    asked = config.data.split
+    # As large as in the run, where val is a share of all images.
+    share = dataclasses.replace(asked, val=asked.val / (1 - asked.test), calibration=0.0, test=0.0, column=None)
+    try:
+        drawn = split_by_group(others, config.data.task, share, config.seed).set_index(SAMPLE_ID)[SPLIT]
+    except SplitError as error:
+        message = f"fold {fold}: val cannot be drawn from the other folds: {error} Lower data.split.folds."
+        raise type(error)(message) from error
+    split = rows[SAMPLE_ID].map(drawn).fillna(Split.test.value).astype(str)
+    rows = rows.assign(**{SPLIT: split})
+    table = rows[list(SPLIT_COLUMNS)]
+    check_split(rows, table)
+    return PreparedData(rows, table, prepared.data_hash, hash_split(table), prepared.unit, prepared.unlabelled)
+
+
+def _do_fold(
+    context: RunContext, prepared: PreparedData, folder: FoldsFolder, number: int, preprocess: Preprocess
+) -> pd.DataFrame:
+    say, run, config = context.say, folder.fold(number), context.config
+    context = dataclasses.replace(context, run=run, say=lambda text: say(f"fold {number}: {text}"))
+    data = hold_out(prepared, number, config)
+    train_prepared(context, data, preprocess=preprocess)
+
+    def predict(begin: Begin) -> list[Path]:
+        begin()
+        predictor = build_predictor(config, run, data)
+        rows = data.of(Split.test).reset_index(drop=True)
+        table = predict_rows(context, predictor, open_cache(context, data, preprocess), rows)
+        with write_atomic(run.predictions) as temporary:
+            table.assign(**{FOLD: number}).to_parquet(temporary, index=False)
+        return [run.predictions]
+
+    take_step(context, "evaluate", hash_content([hash_file(run.weights), data.split_hash, __version__]), predict)
+    return pd.read_parquet(run.predictions)
+
+
+def _summarise(
+    context: RunContext, folder: FoldsFolder, tables: list[pd.DataFrame], learned: pd.DataFrame
+) -> pd.DataFrame:
+    pooled = pd.concat(tables, ignore_index=True)
+    # A class that a network never saw has no column of its own.
+    probs = [name for name in pooled.columns if name.startswith(PROB_PREFIX)]
+    pooled[probs] = pooled[probs].fillna(0.0)
+    splits = learned.set_index(SAMPLE_ID)[SPLIT]
+    if sorted(pooled[SAMPLE_ID]) != sorted(splits.index):
+        message = "the folds do not cover the images outside of test once each: run prepare again."
+        raise SplitError(message)
+    pooled = pooled.assign(**{SPLIT: pooled[SAMPLE_ID].map(splits)})
+    with write_atomic(folder.predictions) as temporary:
+        pooled.to_parquet(temporary, index=False)
+    metrics = tabulate_metrics(pooled, context.config.data.task, unit=context.config.data.unit)
+    with write_atomic(folder.metrics) as temporary:
+        metrics.to_csv(temporary, index=False)
+    return metrics
+
+
+def tabulate_metrics(predictions: pd.DataFrame, task: Task, *, unit: str) -> pd.DataFrame:
+    """Metrics of every fold, their mean and spread, and over all predictions at once.
+
+    Folds are not independent, because their networks share most of their training images: the spread says how much the
+    plants matter, not how sure the mean is.
+
+    Args:
+        predictions: One row an image with its `fold`; the columns of row 7 of the data flow.
+        task: Classification or regression.
+        unit: Unit of the target.
+
+    Returns:
+        The columns of `CrossValidation.metrics`.
+    """
+    measured = {"pooled": _measure(predictions, task, unit)}
+    numbers = sorted(predictions[FOLD].unique())
+    for number in numbers:
+        measured[f"fold_{number}"] = _measure(predictions[predictions[FOLD] == number], task, unit)
+    values = {name: {metric.name: metric.value for metric in found} for name, found in measured.items()}
+    names = list(values["pooled"])
+    table = pd.DataFrame(values, index=names, dtype=float)
+    folds = table[[f"fold_{number}" for number in numbers]]
+    spread = folds.std(axis=1, ddof=1)
+    units = [metric.unit for metric in measured["pooled"]]
+    table = pd.concat([folds.mean(axis=1).rename("mean"), spread.rename("sd"), table["pooled"], folds], axis=1)
+    return table.rename_axis("metric").reset_index().assign(unit=units)[["metric", "unit", *table.columns]]
+
+
+def _measure(rows: pd.DataFrame, task: Task, unit: str) -> list[MetricValue]:
+    if task is Task.regression:
+        target, preds = (rows[name].to_numpy(dtype=np.float64) for name in (TARGET, PREDICTION))
+        return measure_regression(target, preds, unit)
+    names = [name for name in rows.columns if name.startswith(PROB_PREFIX)]
+    place = {name.removeprefix(PROB_PREFIX): position for position, name in enumerate(names)}
+    true = np.array([place[name] for name in rows[LABEL]], dtype=np.int64)
+    predicted = np.array([place[name] for name in rows[PREDICTION]], dtype=np.int64)
+    return measure_classification(true, predicted, rows[names].to_numpy(dtype=np.float64))
+
+
+def build_ensemble(config: RunConfig, folds: list[RunFolder], prepared: PreparedData) -> Predictor:
+    """Joins trained networks to one predictor, whose answers are the mean of theirs.
+
+    Args:
+        config: Settings of the run.
+        folds: Folders of the trained networks.
+        prepared: The data of the run.
+
+    Raises:
+        ArtifactError: A network is not trained.
+        WeightsError: A file of weights is damaged.
+    """
+    abouts = [read_json(run.model) for run in folds]
+    members = [Meaning.from_dict(about["meaning"]) for about in abouts]
+    state = join_states([load_trained(run) for run in folds])
+    description = ModelDescription(
+        name=config.name,
+        model_id=state_hash(state),
+        backbone=config.model.backbone,
+        preprocess=abouts[0]["preprocess"],
+        weights_origin=abouts[0]["weights_origin"],
+        data_hash=prepared.data_hash,
+        split_hash=prepared.split_hash,
+        licence=config.package.licence,
+        created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        version=__version__,
+        members=[describe_meaning(member) for member in members],
+        **{**describe_meaning(join_meanings(members)), "unit": prepared.unit},
+    )
+    return Predictor(description, state)
+
+
+def _join(
+    context: RunContext, prepared: PreparedData, folder: FoldsFolder, numbers: list[int], preprocess: Preprocess
+) -> EvaluationReport | None:
+    say, config = context.say, context.config
+    run, folds = folder.ensemble, [folder.fold(number) for number in numbers]
+    context = dataclasses.replace(context, run=run, say=lambda text: say(f"ensemble: {text}"))
+    settings = plain_settings(config)
+    weights = [hash_file(fold.weights) for fold in folds]
+    inputs = hash_content([weights, prepared.split_hash, settings["evaluate"], settings["name"], __version__])
+    has_test = len(prepared.of(Split.test)) > 0
+    if has_test:
+        take_step(context, "evaluate", inputs, _evaluator(context, prepared, folds, preprocess))
+    report = read_report(run) if has_test else None
+    inputs = hash_content([inputs, settings["package"]])
+    take_step(context, "package", inputs, _packer(context, prepared, folds, report))
+    return report
+
+
+def _evaluator(
+    context: RunContext, prepared: PreparedData, folds: list[RunFolder], preprocess: Preprocess
+) -> Callable[[Begin], list[Path]]:
+    config, run = context.config, context.run
+
+    def evaluate(begin: Begin) -> list[Path]:
+        begin()
+        predictor = build_ensemble(config, folds, prepared)
+        rows = prepared.of(Split.test).reset_index(drop=True)
+        predictions = predict_rows(context, predictor, open_cache(context, prepared, preprocess), rows)
+        more = {target.name: target.unit for target in predictor.meaning.targets[1:]}
+        report = evaluate_predictions(
+            predictions,
+            task=config.data.task,
+            class_names=predictor.description.class_names,
+            target_name=predictor.description.target_name,
+            unit=prepared.unit,
+            name=f"{config.name}, {len(folds)} networks",
+            data_hash=prepared.data_hash,
+            split_hash=prepared.split_hash,
+            train_rows=add_more_targets(prepared.rows[prepared.rows[SPLIT] != Split.test.value], more),
+            more_targets=more,
+            deciles=config.evaluate.deciles,
+            confusions=config.evaluate.confusions,
+        )
+        with write_atomic(run.predictions) as temporary:
+            predictions.to_parquet(temporary, index=False)
+        write_json(run.report, report.to_dict())
+        return [run.predictions, run.report]
+
+    return evaluate
+
+
+def _packer(
+    context: RunContext, prepared: PreparedData, folds: list[RunFolder], report: EvaluationReport | None
+) -> Callable[[Begin], list[Path]]:
+    config, run = context.config, context.run
+
+    def pack(begin: Begin) -> list[Path]:
+        begin()
+        context.progress.start("Packaging the ensemble", None)
+        predictor = build_ensemble(config, folds, prepared)
+        test = None if report is None else report.splits.get(Split.test.value)
+        metrics = {} if test is None else {f"test/{metric.name}": metric.value for metric in test.metrics}
+        predictor.description = dataclasses.replace(predictor.description, metrics=metrics)
+        rows = prepared.of(Split.test) if test is not None else prepared.of(Split.val)
+        chosen = rows.iloc[:: max(1, len(rows) // config.package.golden)][: config.package.golden]
+        remarks = save_package(
+            predictor,
+            [Path(path) for path in chosen[PATH]],
+            run.package,
+            onnx=config.package.onnx,
+            limitations=[] if report is None else report.warnings,
+            known=list_known(predictor, chosen),
+        )
+        difference = verify_package(run.package)
+        context.progress.finish()
+        for remark in remarks:
+            context.say(remark)
+        context.say(f"package of {len(folds)} networks reproduces its golden answers (difference {difference:.1g})")
+        return [run.package]
+
+    return pack

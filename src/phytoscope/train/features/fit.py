@@ -1,0 +1,244 @@
+"""The features way: views of each image go through the backbone once, and the head is fitted to their features."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from phytoscope.data.datamodule import Samples
+from phytoscope.errors import TrainingError
+from phytoscope.schema.artifact import write_atomic
+from phytoscope.schema.config import AugmentPreset, Sampling
+from phytoscope.schema.table import Task
+from phytoscope.train.features.axes import Axes, fit_axes
+from phytoscope.train.features.extraction import FeatureExtraction, keep_bound, open_extraction
+from phytoscope.train.features.solver import HeadSolver, LinearHead
+from phytoscope.train.job import TrainingJob
+from phytoscope.train.plain import build_task
+from phytoscope.train.speed.threads import use_threads
+from phytoscope.train.tasks import SMOOTHED, PlantTask
+
+WEAKER = tuple(10.0 ** (place / 2) for place in range(0, -11, -1))
+"""Strengths of the penalty that are tried first, for inputs of standard deviation 1; each solution starts the next."""
+STRONGER = tuple(10.0 ** (place / 2) for place in range(1, 8))
+"""Strengths that are tried when the strongest of the others was the best, as it is for few images."""
+_PATIENCE = 2
+_VIEWED_IMAGES, _MOST_VIEWS = 24000, 8
+_VIEWS_TO_START = 1
+
+
+def fit_features(job: TrainingJob) -> None:
+    """Fits the head to features of some views of each image, and leaves it in the network.
+
+    The head is fitted to the end for each strength of a penalty on its weights, and the one that answers the
+    validation images best is kept; learning rate, weight decay, dropout and number of epochs have no part in it. The
+    history has one row a strength.
+
+    Args:
+        job: What to train; the backbone stays as it is.
+
+    Raises:
+        ConfigError: The runtime that was asked for cannot run the network.
+        DataValidationError: The samples carry no hashes.
+        MissingDependencyError: The runtime that was asked for is not installed.
+        StorageError: The cache or the history cannot be written.
+        TrainingError: A feature or the loss is not a finite number.
+    """
+    with use_threads(job.config.trainer.threads):
+        _fit(job, choose_views(job), write_history=True)
+
+
+def start_head(job: TrainingJob) -> None:
+    """Fits the head to the backbone as it is, before both are trained: a head start.
+
+    A head that knows nothing yet would send random errors into a good backbone (Kumar 2022, arXiv 2202.10054).
+
+    Args:
+        job: What to train; its network's head is changed in place.
+
+    Raises:
+        PhytoscopeError: As `fit_features`.
+    """
+    views = 0 if job.config.data.augment is AugmentPreset.none else _VIEWS_TO_START
+    with use_threads(job.config.trainer.threads):
+        _fit(job, views, write_history=False)
+
+
+def choose_views(job: TrainingJob) -> int:
+    """How many augmented views of each training image are computed, besides the image as it is.
+
+    Args:
+        job: `trainer.views` is taken where it is given; else the more the fewer images there are, eight at most, and
+            none where images are not augmented.
+    """
+    trainer = job.config.trainer
+    if job.config.data.augment is AugmentPreset.none:
+        return 0
+    if trainer.views is not None:
+        return trainer.views
+    return max(1, min(_MOST_VIEWS, _VIEWED_IMAGES // max(1, len(job.train))))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the head learns from, or is chosen by: inputs (N, features + covariates), and answers."""
+
+    inputs: Tensor
+    target: Tensor
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The head of the best strength."""
+
+    head: LinearHead
+    strength: float
+    value: float
+    tried: int
+
+
+def _fit(job: TrainingJob, views: int, *, write_history: bool) -> None:
+    extraction = open_extraction(job, views)
+    train = _limit(job)
+    seen = _balance(job, _collect(job, extraction, train, views))
+    val = _collect(job, extraction, job.val, None)
+    if extraction.images > 0:
+        keep_bound(job)
+    began = time.monotonic()
+    task = build_task(job)
+    axes = fit_axes(seen.inputs)
+    rows: list[dict[str, float]] = []
+    try:
+        chosen = _choose_strength(task, axes, seen, val, rows)
+    finally:
+        task.train(False)
+    if write_history:
+        with write_atomic(job.history_path) as temporary:
+            pd.DataFrame(rows).to_csv(temporary, index=False)
+    weight, bias = axes.fold(chosen.head.weight, chosen.head.bias)
+    with torch.no_grad():
+        job.network.head.weight.copy_(weight)
+        job.network.head.bias.copy_(bias)
+    _say(job, extraction, chosen, views, task.chosen_by, time.monotonic() - began)
+
+
+def _limit(job: TrainingJob) -> Samples:
+    train, trainer = job.train, job.config.trainer
+    if trainer.limit_batches is None or trainer.limit_batches * trainer.batch_size >= len(train):
+        return train
+    order = np.random.default_rng(job.config.seed).permutation(len(train))
+    chosen = np.sort(order[: trainer.limit_batches * trainer.batch_size])
+    return Samples(
+        train.pixels,
+        train.rows[chosen],
+        train.target[chosen],
+        train.covariates[chosen] if len(train.covariates) > 0 else train.covariates,
+        tuple(train.sha256[place] for place in chosen),
+        tuple(train.group_ids[place] for place in chosen) if train.group_ids else (),
+    )
+
+
+def _collect(job: TrainingJob, extraction: FeatureExtraction, samples: Samples, views: int | None) -> _Seen:
+    """Inputs and answers of images as they are and, unless `views` is None, of their augmented views."""
+    network, device = job.network, extraction.device
+    blocks: list[NDArray[Any]] = []
+    covariates: list[Tensor] = []
+    given = torch.tensor(samples.covariates, dtype=torch.float32)
+    for view in range(1 + (views or 0)):
+        blocks.append(extraction.read_view(samples, view))
+        covariates.append(given if view == 0 else _hide(job, given, view))
+    if views == 0 and network.covariate_dim > 0:
+        # The network must also learn to answer where covariates are missing.
+        blocks.append(blocks[0])
+        covariates.append(_hide(job, given, 1))
+    features = torch.from_numpy(np.concatenate(blocks)).to(device)
+    if network.covariate_dim > 0:
+        features = torch.cat([features.float(), torch.cat(covariates).to(device)], dim=1)
+    target = torch.tensor(samples.target, device=device)
+    return _Seen(features, target.repeat(len(blocks), *(1 for _ in samples.target.shape[1:])))
+
+
+def _balance(job: TrainingJob, seen: _Seen) -> _Seen:
+    """Every class equally often where the settings want it: rows of rare classes come again, in turn."""
+    if job.meaning.task is not Task.classification or job.config.task.sampling is not Sampling.balanced:
+        return seen
+    classes = seen.target.cpu().numpy()
+    present = np.unique(classes)
+    quota = -(-len(classes) // len(present))
+    drawn = np.concatenate([np.resize(np.flatnonzero(classes == label), quota) for label in present])
+    rows = torch.from_numpy(drawn).to(seen.target.device)
+    return _Seen(seen.inputs[rows], seen.target[rows])
+
+
+def _hide(job: TrainingJob, covariates: Tensor, view: int) -> Tensor:
+    """Covariates as the network sees them while training, some of them hidden."""
+    if job.network.covariate_dim == 0:
+        return covariates
+    module = job.network.covariate_dropout
+    was_training = module.training
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(np.random.SeedSequence([job.config.seed, view]).generate_state(1)[0]))
+        hidden: Tensor = module.train()(covariates)
+    module.train(was_training)
+    return hidden
+
+
+def _choose_strength(task: PlantTask, axes: Axes, seen: _Seen, val: _Seen, rows: list[dict[str, float]]) -> _Chosen:
+    task.to(seen.inputs.device)
+    solver = HeadSolver(axes, axes.turn(seen.inputs), seen.target, task.compute_loss, task.network.head.out_features)
+    val_turned = axes.turn(val.inputs)
+    best: _Chosen | None = None
+    for strengths in (WEAKER, STRONGER):
+        if best is not None and best.strength < WEAKER[0]:
+            break
+        worse = 0
+        for strength in strengths:
+            # Some losses are different while training; dropout has no part in it, as the loss is all that is called.
+            task.train()
+            loss = solver.solve(strength)
+            task.eval()
+            row = _measure(task, solver.head(val_turned), val.target)
+            rows.append({"epoch": len(rows), "train/loss": loss, **row, "strength": strength})
+            worse += 1
+            if best is None or row[SMOOTHED] < best.value:
+                best, worse = _Chosen(solver.head, strength, row[SMOOTHED], 0), 0
+            if worse >= _PATIENCE:
+                break
+    if best is None:
+        message = "no strength of the penalty could be tried: report it."
+        raise TrainingError(message)
+    return _Chosen(best.head, best.strength, best.value, len(rows))
+
+
+def _measure(task: PlantTask, outputs: Tensor, target: Tensor) -> dict[str, float]:
+    metrics = task.measure(outputs.double().cpu().numpy(), target.cpu().numpy())
+    values = {metric.name: metric.value for metric in metrics if metric.value is not None}
+    return {
+        "val/loss": float(task.compute_loss(outputs, target)),
+        **{f"val/{name}": value for name, value in values.items()},
+        SMOOTHED: values[task.chosen_by],
+    }
+
+
+def _say(
+    job: TrainingJob, extraction: FeatureExtraction, chosen: _Chosen, views: int, metric: str, seconds: float
+) -> None:
+    runtime = extraction.computed_by
+    if runtime is None:
+        source = "all features were in the cache"
+    else:
+        source = (
+            f"{extraction.images:,} features computed by {runtime.value} in {extraction.seconds:.1f} s "
+            f"({extraction.images_per_s:.0f} images/s), the rest from the cache"
+        )
+    plural = "" if views == 1 else "s"
+    job.say(
+        f"features: {len(job.train):,} training images as they are and in {views} augmented view{plural}, "
+        f"{len(job.val):,} validation images; {source}. The head was fitted in {seconds:.1f} s with a penalty of "
+        f"{chosen.strength:.2g}, the best of {chosen.tried} by val/{metric}."
+    )

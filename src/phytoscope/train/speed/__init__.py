@@ -1,0 +1,1 @@
+"""What makes training fast: measurements, the choices they lead to, and a look at where the time goes."""

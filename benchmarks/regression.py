@@ -31,7 +31,7 @@ from phytoscope.schema.artifact import hash_file
 from phytoscope.schema.config import RegressionLoss, TargetTransform, TaskConfig
 from phytoscope.train.features.axes import fit_axes
 from phytoscope.train.features.extraction import extract_features
-from phytoscope.train.features.fit import STRENGTHS
+from phytoscope.train.features.fit import STRONGER, WEAKER
 from phytoscope.train.features.solver import HeadSolver
 from phytoscope.train.scales.choosing import choose_transform
 from phytoscope.train.scales.smearing import fit_residuals
@@ -201,7 +201,7 @@ def fit_head(train: Rows, held: Rows, seed: int, scale: TargetScale, config: Tas
     solver = HeadSolver(axes, axes.turn(seen), target, ValueLoss(config, [scale]), 1)
     best, answer = np.inf, np.zeros(len(held.target))
     true = train.target[choose]
-    for strength in STRENGTHS:
+    for strength in (*reversed(STRONGER), *WEAKER):
         solver.solve(strength)
         said, new = (solver.head(axes.turn(rows))[:, 0].double().numpy() for rows in (val, other))
         error = float(((scale.inverse(said) - true) ** 2).mean())

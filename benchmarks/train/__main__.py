@@ -1,12 +1,14 @@
 """What each second of training buys: accuracy on kept-back leaves against seconds, for phytoscope and its peers.
 
 Usage: python benchmarks/train DATA WEIGHTS [OUTPUT] [--methods fastai,timm] [--seconds N] [--seed N] [--again]
+       [--write-docs]
 
 DATA holds PlantVillage's class folders with leaf-map.json; WEIGHTS is a safetensors file for tf_mobilenetv3_small_100.
 Each method runs in a process of its own, one after the other, on the same files, split and weights at 224 px, and its
 result lands in OUTPUT (default runs/train_speed) as soon as it is there; what is there already is not run again. The
 clock of a method starts when its process is asked for, runs while libraries are imported and files are read, and stands
-only while the test part is looked at. Prints a table, and writes figure and numbers as train_speed.png and .json.
+only while the test part is looked at. Prints a table, and writes figure and numbers as train_speed.png and .json into
+OUTPUT; with --write-docs into docs/images too, and the table into docs/guides/speed.md.
 """
 
 import argparse
@@ -20,11 +22,13 @@ from typing import Any
 from drawing import draw_curves
 from methods import METHODS, Method
 from splitting import TABLE_NAME, write_split
-from tabling import print_table
+from tabling import write_table
 
 from phytoscope.schema.artifact import read_json, write_json
 
 HERE = Path(__file__).resolve().parent
+DOCS = HERE.parent.parent / "docs"
+BEGIN, END = "<!-- begin: written by benchmarks/train --write-docs -->", "<!-- end -->"
 
 
 def run_method(method: Method, given: argparse.Namespace) -> None:
@@ -67,6 +71,16 @@ def read_results(output: Path, names: list[str]) -> list[dict[str, Any]]:
     return [result for result in found if result["points"]]
 
 
+def fill_guide(path: Path, written: str) -> None:
+    """Puts a table where the guide marks its place."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        message = f"{path} does not mark the place of the table: it must hold {BEGIN!r} and later {END!r}."
+        raise SystemExit(message)
+    path.write_text(f"{before}{begin}\n{written}\n{end}{after}", encoding="utf-8")
+
+
 def read_arguments() -> argparse.Namespace:
     """What the user asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -76,6 +90,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--methods", default=",".join(METHODS), help="names, separated by commas")
     parser.add_argument("--seconds", type=float, default=None, help="a method is stopped after so many seconds")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--write-docs", action="store_true", help="table, figure and numbers go into docs, too")
     parser.add_argument("--again", action="store_true", help="run methods whose result is there already, too")
     given = parser.parse_args()
     given.names = [name for name in given.methods.split(",") if name]
@@ -101,9 +116,13 @@ def main() -> None:
     if not results:
         print("no method has reached anything yet")
         return
-    print_table(results)
-    write_json(given.output / "train_speed.json", {"images": counts.to_dict(), "methods": results})
-    draw_curves(results, given.output / "train_speed.png")
+    written = write_table(results)
+    print(written)
+    for folder in (given.output, DOCS / "images") if given.write_docs else (given.output,):
+        write_json(folder / "train_speed.json", {"images": counts.to_dict(), "methods": results})
+        draw_curves(results, folder / "train_speed.png")
+    if given.write_docs:
+        fill_guide(DOCS / "guides" / "speed.md", written)
 
 
 if __name__ == "__main__":

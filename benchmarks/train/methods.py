@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from phytoscope.visualize.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from phytoscope.visualize.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,15 @@ class Method:
     family: str = ""
 
 
-PLAIN = ("trainer.mode=plain", "trainer.max_epochs=4")
 HEAD = ("adapt=head", "trainer.mode=features")
-AGAIN = (*HEAD, "trainer.learning_rate=1e-3", "paths.cache_dir={work}/features/cache")
-FEATURES = "phytoscope, cached features"
+AGAIN = (*HEAD, "task.label_smoothing=0", "trainer.learning_rate=1e-3", "paths.cache_dir={work}/features/cache")
+TAIL = ("adapt=last_stages", "adapt.stages=2", "trainer.mode=trunk")
+SHORT = (*TAIL, "trainer.views=2", "trainer.max_epochs=10")
+LONG = (*TAIL, "trainer.views=4", "trainer.max_epochs=16")
+LONGEST = (*TAIL, "trainer.views=8", "trainer.max_epochs=30")
+PLAIN = ("adapt=full", "trainer.mode=plain", "trainer.max_epochs=4")
+FEATURES = "phytoscope, head on cached features"
+STAGES = "phytoscope, last stages on cached activations"
 OURS_FUNCTION = "phytoscope_runs:run_phytoscope"
 PEERS = (
     Method("fastai", "fastai fine_tune, 1 frozen + 3 epochs", "fastai_peer:run_fastai", VERMILION),
@@ -39,12 +44,13 @@ PEERS = (
     Method("linear", "logistic regression on frozen features", "linear_peer:run_linear", GREY),
 )
 OURS = (
-    Method("plain", "phytoscope, plain, 4 epochs", OURS_FUNCTION, GREEN, PLAIN),
-    Method("features1", "phytoscope, head on 1 view", OURS_FUNCTION, SKY, (*HEAD, "trainer.views=1"), FEATURES),
-    Method("features4", "phytoscope, head on 4 views", OURS_FUNCTION, SKY, (*HEAD, "trainer.views=4"), FEATURES),
     Method("features", "phytoscope, head", OURS_FUNCTION, SKY, HEAD, FEATURES),
-    Method("again", "phytoscope, head, another learning rate", OURS_FUNCTION, SKY, AGAIN),
-    Method("auto", "phytoscope as it comes", OURS_FUNCTION, BLUE),
+    Method("features2", "phytoscope, head, 2 more views", OURS_FUNCTION, SKY, (*HEAD, "trainer.views=2"), FEATURES),
+    Method("again", "phytoscope, head, again with other settings", OURS_FUNCTION, GREEN, AGAIN),
+    Method("tail", "phytoscope, last 2 stages, 10 epochs", OURS_FUNCTION, BLUE, SHORT, STAGES),
+    Method("long", "phytoscope, last 2 stages, 16 epochs", OURS_FUNCTION, BLUE, LONG, STAGES),
+    Method("longest", "phytoscope, last 2 stages, 30 epochs", OURS_FUNCTION, BLUE, LONGEST, STAGES),
+    Method("plain", "phytoscope, all stages, 4 epochs", OURS_FUNCTION, INK, PLAIN),
 )
 METHODS = {method.name: method for method in (*PEERS, *OURS)}
 YARDSTICK = "fastai"

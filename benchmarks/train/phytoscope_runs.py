@@ -6,6 +6,7 @@ import pandas as pd
 from measuring import BACKBONE, SIZE_PX, Curve, Job
 
 from phytoscope.configs import compose_config
+from phytoscope.schema.artifact import read_json
 from phytoscope.schema.config import RunConfig
 from phytoscope.schema.table import LABEL, PREDICTION, SPLIT, Split
 from phytoscope.steps import RunContext, choose_run_folder, run_step
@@ -55,7 +56,8 @@ def run_phytoscope(job: Job, curve: Curve) -> None:
     run_step(context, "prepare")
     prepared = curve.seconds
     run_step(context, "train")
-    curve.facts |= {"settings": list(job.options), "prepare_seconds": prepared}
+    curve.facts |= {"settings": list(job.options), "prepared_after_seconds": prepared}
+    curve.facts |= {f"{name}_seconds": read_json(run.record(name))["seconds"] for name in ("prepare", "train")}
     truth: list[str] = []
     with curve.looking("trained", truth) as answers:
         curve.facts["history"] = _read_history(run.history)

@@ -24,16 +24,15 @@ def find_yardstick(results: list[dict[str, Any]]) -> tuple[float, float] | None:
     return None
 
 
-def print_table(results: list[dict[str, Any]]) -> None:
-    """Prints one row a method, as Markdown."""
+def write_table(results: list[dict[str, Any]]) -> str:
+    """One row a method, as Markdown."""
     mark = find_yardstick(results)
     columns = ["method", "accuracy", "macro F1", "seconds", "of them import", "CPU s", "load at start"]
     if mark is not None:
         columns += [f"s to {mark[0]:.1%}", "of fastai's time", "accuracy by then"]
-    print(f"| {' | '.join(columns)} |")
-    print("|---" + "|---:" * (len(columns) - 1) + "|")
-    for result in results:
-        print(f"| {' | '.join(describe(result, mark))} |")
+    rows = [columns, *(describe(result, mark) for result in results)]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|---" + "|---:" * (len(columns) - 1) + "|", *lines[1:]])
 
 
 def describe(result: dict[str, Any], mark: tuple[float, float] | None) -> list[str]:

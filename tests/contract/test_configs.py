@@ -14,7 +14,7 @@ GROUPS = "|".join([*SCHEMA_OF_GROUP, "experiment", "debug"])
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 # `data.root=DIR` and `model=resnet18`, but neither `docs/data.md` nor `data.csv` nor a module such as `data.split`.
 SETTING = re.compile(rf"(?<![\w./-])((?:{GROUPS})\.[a-z_]+(?:\.[a-z_]+)?)=")
-CHOICE = re.compile(rf"(?<![\w./-])((?:{GROUPS})=[a-z_0-9]+)(?![\w.])")
+CHOICE = re.compile(rf"(?<![\w./-])((?:{GROUPS})=[a-z_0-9]+)(?![\w./])")
 
 
 def complete(word):

@@ -297,7 +297,7 @@ class TestPlaces:
 class TestSteps:
     """A step is asked for whose turn it is not."""
 
-    @pytest.mark.parametrize("step", ["train", "evaluate", "package"])
+    @pytest.mark.parametrize("step", ["evaluate", "package"])
     def test_too_early(self, refuse, folder_data, tmp_path, step) -> None:
         """A step without the one before it names the one that is missing."""
         message = refuse(step, *run_words(folder_data, tmp_path / "run"))

@@ -118,7 +118,26 @@ def test_model_of_other_settings_is_refused(copy, step) -> None:
         run_tiny([*copy, "trainer.batch_size=8"], step)
 
 
-@pytest.mark.parametrize("step", ["train", "evaluate", "package"])
+def test_training_prepares_when_nobody_has(data, tmp_path) -> None:
+    """`train` is enough to start with."""
+    run, sentences = run_tiny(run_words(data, tmp_path / "run"), "train")
+    assert sentences.done() == ["prepare", "train"]
+    assert run.weights.exists()
+
+
+def test_profiling_leaves_the_run_as_it_is(copy) -> None:
+    """Neither the settings nor the network of a run are those of its profile."""
+    run, _ = run_tiny(copy, "train")
+    kept = {path: path.read_bytes() for path in (run.config, run.weights, run.history, run.record("train"))}
+    run, sentences = run_tiny([*copy, "debug=profile", "trainer.limit_batches=4"], "train")
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert sorted(path.name for path in (run.root / "profile").iterdir()) == ["summary.md", "trace.json.gz"]
+    said = next(text for text in sentences.said if text.startswith("profile: "))
+    assert str(run.root / "profile" / "summary.md") in said
+    assert run_tiny(copy, "train")[1].done() == []
+
+
+@pytest.mark.parametrize("step", ["evaluate", "package"])
 def test_step_without_the_one_before(data, tmp_path, step) -> None:
     """The missing step is named."""
     with pytest.raises(ArtifactError, match="the step 'prepare' is not finished"):

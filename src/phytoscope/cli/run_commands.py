@@ -94,8 +94,20 @@ def prepare(settings: Settings = None) -> None:
 
 
 def train(settings: Settings = None) -> None:
-    """Train on prepared data (paths.run_dir=DIR names the run)."""
+    """Train (paths.run_dir=DIR names a run whose data are prepared; else they are prepared first).
+
+    [bold]Examples[/]
+
+    phytoscope train data=plantvillage data.root=DIR adapt=norm
+
+    phytoscope train paths.run_dir=DIR debug=profile
+
+    With debug=profile the run stays as it is, and the folder profile in it says where the time goes.
+    """
     folder = start_run(settings, step="train")
+    if not folder.history.exists():
+        # A training that was only profiled has said where its files are.
+        return
     out.print(f"Checkpoints: {escape(str(folder.checkpoints))}\nHistory:     {escape(str(folder.history))}")
 
 

@@ -41,7 +41,7 @@ _RULES: dict[str, _Rule] = {
     "task.quantile": (lambda value: 0 < value < 1, "above 0 and below 1"),
     "task.tweedie_power": (lambda value: 1 < value < 2, "above 1 and below 2; at 2 it is loss=gamma"),
     "task.pseudo_threshold": (lambda value: 0 < value <= 1, "above 0 and at most 1"),
-    "trainer.views": _POSITIVE,
+    "trainer.views": _NOT_NEGATIVE,
     "trainer.average_decay": _SHARE,
     "trainer.smallest_size": (lambda value: 0.25 <= value <= 1, "from 0.25 to 1"),
     "trainer.checkpoint_minutes": _POSITIVE,

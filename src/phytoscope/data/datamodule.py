@@ -157,10 +157,10 @@ class PlantDataModule(lightning.LightningDataModule):
         """Puts together what the devices computed from their validation batches, each image once.
 
         Args:
-            parts: Shape (devices, images a device, ...).
+            parts: Shape (N, M, ...) of N devices with M images each.
 
         Returns:
-            Shape (val_size, ...), in the order of the validation images.
+            Shape (N x M at most, ...), one row an image, in the order of the validation images.
         """
         return parts.transpose(0, 1).flatten(0, 1)[: self.val_size]
 

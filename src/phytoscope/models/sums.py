@@ -156,5 +156,6 @@ def _read_name(text: str, part: str, names: Sequence[str]) -> int:
 
 
 def _refuse(text: str, why: str) -> NoReturn:
-    message = f"task.sums: {text!r} cannot be kept: {why}. Write for example 'total = shoot + root'."
+    end = "" if why.endswith((".", "?")) else "."
+    message = f"task.sums: {text!r} cannot be kept: {why}{end} Write for example 'total = shoot + root'."
     raise ConfigError(message)

@@ -65,7 +65,7 @@ class TargetScale:
             target: Shape (N,), the user's unit; NaN stays NaN.
 
         Returns:
-            Shape (N,): mean 0 and standard deviation 1 on the training rows, or with a logarithmic link mean 1.
+            Shape (N,), mean 0 and standard deviation 1 on the training rows, or with a logarithmic link mean 1.
         """
         values = target / self.unit_value
         return values if self.log_link else (bend(values, self.transform, self.power) - self.mean) / self.std

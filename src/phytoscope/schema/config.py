@@ -301,10 +301,10 @@ class AdaptConfig:
         kind: Which parameters are trained.
         backbone_lr_factor: Learning rate of what is trained inside the backbone, as a multiple of the head's.
         layer_decay: Learning rate of each layer group as a multiple of the next one's towards the head, 1 for none.
-        frozen_epochs: First epochs in which only the head is trained; when None the head is fitted to the backbone as it
-            is before the first epoch, and all is trained from then on.
-        running_statistics: Whether normalisation layers also learn the mean and variance of the new images (bitfit, norm,
-            se, lora, ssf; always where the layers themselves are trained).
+        frozen_epochs: First epochs in which only the head is trained; when None the head is fitted to the backbone as
+            it is before the first epoch, and all is trained from then on.
+        running_statistics: Whether normalisation layers from the first adapted layer on also learn mean and variance of
+            the new images (bitfit, norm, se, lora, ssf; last_stages and full always do in what they train).
         rank: Rank of the low-rank updates (lora).
         alpha: Their scale; the update counts alpha / rank times (lora).
         dropout: Share of the inputs of the low-rank updates dropped while training (lora).
@@ -377,7 +377,8 @@ class TrainerConfig:
 
     Attributes:
         mode: How the work is arranged.
-        views: Augmented views of each training image that are computed once (features, trunk); chosen when None.
+        views: Augmented views of each training image that are computed once (features, trunk), 0 for images as they
+            are alone; chosen when None.
         runtime: What computes them.
         max_epochs: Passes over the training images; 12 to 50 when None, the more the fewer images there are.
         batch_size: Images a step.
@@ -387,7 +388,7 @@ class TrainerConfig:
         warmup_fraction: Share of all steps in which the learning rate rises; then it falls as a cosine to zero.
         patience: Epochs without a better validation metric before training stops; half of all when None.
         gradient_clip: Largest norm of the gradient.
-        averaging: Average of the weights that is kept instead of the last ones.
+        averaging: Average of the weights that is kept instead of the last ones (plain, trunk).
         average_decay: Share of the old average that each step keeps (ema).
         smallest_size: Side of the training images in the first epochs as a share of the network's; it grows to 1 in the
             course of training (plain). Chosen when None: 1 where the size of the plant is the answer.

@@ -37,7 +37,8 @@ def run_step(context: RunContext, name: str) -> None:
 
     Args:
         context: Settings and folder.
-        name: `prepare`, `train`, `evaluate` or `package`.
+        name: `prepare`, `train`, `evaluate` or `package`; a training with `trainer.profile=true` is made beside the
+            run, which stays as it is.
 
     Raises:
         ArtifactError: An earlier step is missing, or was made with other settings.
@@ -45,7 +46,11 @@ def run_step(context: RunContext, name: str) -> None:
     """
     _end_after_following(context, name)
     with context.run.locked(), RunLog(context.run):
-        _find_step(name)(dataclasses.replace(context, say=log_said(context.say)))
+        context = dataclasses.replace(context, say=log_said(context.say))
+        if name == "train" and context.config.trainer.profile:
+            import_module("phytoscope.steps.profile").profile_training(context)
+        else:
+            _find_step(name)(context)
 
 
 def _end_after_following(context: RunContext, name: str) -> None:

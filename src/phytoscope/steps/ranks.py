@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
-from phytoscope.schema.config import TrainerConfig
+from phytoscope.errors import ConfigError
+from phytoscope.schema.config import RunConfig, TrainerConfig
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import Split
 from phytoscope.steps.context import RunContext
@@ -31,8 +32,23 @@ def call_others(config: TrainerConfig, run: RunFolder | None) -> None:
         _exchange(None if run is None else str(run.root))
 
 
+def check_divided(config: RunConfig) -> None:
+    """Makes sure that processes of other devices can do what is asked for; to be called in each of them.
+
+    Raises:
+        ConfigError: Two networks would have to be trained one after the other.
+    """
+    if config.task.pseudo_labels and is_divided(config.trainer, os.environ):
+        message = (
+            "task.pseudo_labels=true trains two networks one after the other, and processes that torchrun or SLURM "
+            "started train only one together: start the command without them (trainer.devices then starts its own), "
+            "or leave out task.pseudo_labels."
+        )
+        raise ConfigError(message)
+
+
 def follow(context: RunContext) -> None:
-    """Waits until the first process has prepared everything, and trains with it; writes nothing.
+    """Waits until the first process has prepared everything, and trains with it.
 
     Args:
         context: Settings; the folder is the one of the first process.
@@ -40,6 +56,7 @@ def follow(context: RunContext) -> None:
     Raises:
         PhytoscopeError: What the first process met too.
     """
+    check_divided(context.config)
     root = _exchange(None)
     if root is None:
         return

@@ -14,12 +14,13 @@ from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import GROUP_ID, SAMPLE_ID, SHA256, Split
 from phytoscope.steps.adapter_files import hash_start
 from phytoscope.steps.context import Begin, RunContext, check_whole, plain_settings, take_step
+from phytoscope.steps.prepare import run_prepare
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
 from phytoscope.steps.pseudo_labels import clear_teacher, learn_from_unlabelled
-from phytoscope.steps.ranks import call_others
+from phytoscope.steps.ranks import call_others, check_divided
 from phytoscope.steps.training_job import build_job, fit_preprocess, save_trained
 from phytoscope.train.checkpoints import LAST_NAME, can_continue
-from phytoscope.train.modes import fit_job
+from phytoscope.train.modes import check_mode, fit_job
 from phytoscope.train.scales.meanings import settle_meaning
 from phytoscope.transforms.preprocess import Preprocess
 
@@ -33,12 +34,14 @@ _LEARNED_FROM = (
 
 
 def run_train(context: RunContext) -> None:
-    """Trains, or goes on training where an interrupted run stopped.
+    """Trains, or goes on training where an interrupted run stopped; prepares the data when nobody has.
 
     Raises:
-        ArtifactError: The data are not prepared.
+        ArtifactError: What was prepared is damaged.
         PhytoscopeError: Weights cannot be had, the loss is not finite, the disk is full.
     """
+    if not context.run.record("prepare").exists():
+        run_prepare(context)
     train_prepared(context, read_prepared(context))
 
 
@@ -125,12 +128,14 @@ def _write(
     start_over: bool,
 ) -> list[Path]:
     config, run = context.config, context.run
+    check_divided(config)
     if preprocess is None:
         preprocess = fit_preprocess(config, prepared.of(Split.train))
     cache = open_cache(context, prepared, preprocess)
     job, origin = build_job(
         context, prepared.of(Split.train), prepared.of(Split.val), cache, preprocess, unit=prepared.unit
     )
+    check_mode(job)
     # Weights that cannot be had or a full disk have shown themselves by now: only here may an older training go.
     begin()
     _clear_other_training(context, hash_training_inputs(config, prepared), start_over=start_over)

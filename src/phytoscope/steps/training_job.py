@@ -37,6 +37,7 @@ from phytoscope.train.features.extraction import extract_features
 from phytoscope.train.job import TrainingJob
 from phytoscope.train.plan import plan_training
 from phytoscope.train.scales.meanings import choose_scales
+from phytoscope.train.speed.device import choose_device
 from phytoscope.transforms.augment import build_augmentation
 from phytoscope.transforms.preprocess import Preprocess, choose_resize
 
@@ -88,6 +89,7 @@ def build_job(
             preprocess=preprocess,
             cache_dir=find_cache_folder(context),
             runtime=config.trainer.runtime,
+            device=choose_device(config.trainer),
             progress=context.progress,
             say=context.say,
         ),
@@ -206,6 +208,9 @@ def build_samples(rows: pd.DataFrame, cache: PixelCache, meaning: Meaning) -> Sa
         rows: Rows of the manifest.
         cache: Squares of their images.
         meaning: How answers and covariates become numbers.
+
+    Raises:
+        DataValidationError: A row shows a class that the network does not know.
     """
     covariates = np.zeros((0, 0), dtype=np.float32)
     if meaning.covariates is not None:
@@ -223,6 +228,13 @@ def build_samples(rows: pd.DataFrame, cache: PixelCache, meaning: Meaning) -> Sa
 def _targets(rows: pd.DataFrame, meaning: Meaning) -> NDArray[Any]:
     if meaning.task is Task.classification:
         index = {name: position for position, name in enumerate(meaning.class_names)}
+        unknown = sorted(set(rows[LABEL]) - set(index))
+        if unknown:
+            message = (
+                f"no training image shows {', '.join(map(repr, unknown))}, but a validation image does: add plants of "
+                "that class or leave the class out; with data.split.column, give train some of its plants."
+            )
+            raise DataValidationError(message)
         return rows[LABEL].map(index).to_numpy(dtype=np.int64)
     values = read_targets(rows, meaning)
     scaled = [target.scale.forward(values[:, place]) for place, target in enumerate(meaning.targets)]

@@ -88,7 +88,17 @@ def build_average(config: TrainerConfig, names: Iterable[str]) -> WeightAverage 
     """
     if config.averaging is Averaging.none:
         return None
-    epochs = config.max_epochs if config.max_epochs is not None else 1
-    last = max(1, round(SWA_SHARE * epochs))
-    first_epoch = epochs - last if config.averaging is Averaging.swa else 0
+    first_epoch = find_first_averaged(config)
     return WeightAverage(config.averaging, decay=config.average_decay, first_epoch=first_epoch, names=names)
+
+
+def find_first_averaged(config: TrainerConfig) -> int:
+    """First epoch, from 0, whose weights count in the average; 0 where all do, or none.
+
+    Args:
+        config: `averaging` and `max_epochs` are read.
+    """
+    if config.averaging is not Averaging.swa:
+        return 0
+    epochs = config.max_epochs if config.max_epochs is not None else 1
+    return epochs - max(1, round(SWA_SHARE * epochs))

@@ -12,7 +12,23 @@ from phytoscope.schema.progress import Progress, SilentProgress
 
 
 class PatientStopping(EarlyStopping):
-    """Stays stopped when a training that had stopped is taken up again."""
+    """Stays stopped when a training that had stopped is taken up again, and stops in no epoch before a certain one."""
+
+    def __init__(self, *, first_epoch: int, **options: Any) -> None:
+        """Takes when stopping begins to be thought of.
+
+        Args:
+            first_epoch: Epochs before this one, from 0, are not looked at: an average that has not begun yet would
+                never be made.
+            options: Of Lightning's `EarlyStopping`.
+        """
+        super().__init__(**options)
+        self._first_epoch = first_epoch
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Stops when the patience is at its end."""
+        if trainer.current_epoch >= self._first_epoch:
+            super().on_train_epoch_end(trainer, pl_module)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Ends a training again that had run out of patience."""

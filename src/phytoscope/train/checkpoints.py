@@ -62,7 +62,7 @@ def put_back_frozen(checkpoint: dict[str, Any], live: Mapping[str, torch.Tensor]
 
     Args:
         checkpoint: What Lightning has read; changed in place.
-        live: State of the network that is about to receive it.
+        live: State of the network that is about to receive it, each tensor in its parameter's shape.
         backbone_hash: Hash of its backbone.
 
     Raises:
@@ -86,7 +86,7 @@ def load_network_state(checkpoint: Path) -> dict[str, torch.Tensor]:
         checkpoint: A checkpoint that `fit_task` wrote.
 
     Returns:
-        Name in the network's `state_dict` -> tensor; what was never trained is not among them.
+        Name in the network's `state_dict` -> tensor of its shape; what was never trained is not among them.
 
     Raises:
         TrainingError: It is not one, or is damaged.

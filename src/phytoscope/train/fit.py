@@ -18,6 +18,7 @@ from phytoscope.data.datamodule import PlantDataModule
 from phytoscope.errors import ConfigError, TrainingError
 from phytoscope.schema.config import TrainerConfig
 from phytoscope.schema.progress import Progress
+from phytoscope.train.averaging import find_first_averaged
 from phytoscope.train.callbacks import HistoryWriter, PatientStopping, ProgressReporter
 from phytoscope.train.checkpoints import BEST_NAME, LAST_NAME, AtomicCheckpointIO, EpochCheckpoint, LastCheckpoint
 from phytoscope.train.devices import KNOWN_WARNINGS, QuietProcess, choose_strategy, read_error_of_device
@@ -88,7 +89,13 @@ def _build_callbacks(
 ) -> list[Callback]:
     return [
         QuietProcess(),
-        PatientStopping(monitor=SMOOTHED, mode="min", patience=patience, check_on_train_epoch_end=True),
+        PatientStopping(
+            first_epoch=find_first_averaged(config),
+            monitor=SMOOTHED,
+            mode="min",
+            patience=patience,
+            check_on_train_epoch_end=True,
+        ),
         # The history must be on the disk before the checkpoint that says the epoch is done.
         HistoryWriter(history_path),
         ProgressReporter(progress, SMOOTHED),

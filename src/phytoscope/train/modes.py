@@ -1,11 +1,13 @@
 """The ways of training, and the choice between them."""
 
+import dataclasses
 from collections.abc import Callable
 
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import TrainMode
+from phytoscope.schema.config import Averaging, CompileChoice, TrainMode
 from phytoscope.train.checkpoints import LAST_NAME
 from phytoscope.train.features import fit_features, start_head
+from phytoscope.train.features.fit import choose_views as count_views
 from phytoscope.train.job import TrainingJob
 from phytoscope.train.plain import fit_plain
 from phytoscope.train.speed.choose import Choice, Workload, choose_mode
@@ -15,6 +17,7 @@ from phytoscope.train.speed.measure import Speeds, measure_speeds
 from phytoscope.train.speed.plan import SpeedPlan, read_plan, write_plan
 from phytoscope.train.speed.progressive import SizeSchedule, plan_sizes
 from phytoscope.train.speed.threads import choose_num_workers
+from phytoscope.train.trunk.cut import find_cut
 from phytoscope.train.trunk.fit import choose_views, fit_trunk, list_pixel_settings
 
 # Fewer say nothing about speed, and with fewer it does not matter.
@@ -38,11 +41,14 @@ def fit_job(job: TrainingJob) -> TrainMode:
         KeyboardInterrupt: The user interrupted; what was finished is kept.
     """
     wanted = job.config.trainer.mode
-    _check_mode(job, wanted)
+    check_mode(job)
     plan = read_plan(job.folder)
     if plan is None or wanted not in (TrainMode.auto, plan.mode):
         plan = plan_job(job)
         write_plan(plan, job.folder)
+    # It changes the speed alone, so a training that goes on may be told another one.
+    if job.config.trainer.num_workers is not None:
+        plan = dataclasses.replace(plan, num_workers=job.config.trainer.num_workers)
     if plan.reason:
         job.say(plan.reason)
     if _needs_head_start(job, plan.mode):
@@ -63,7 +69,8 @@ def plan_job(job: TrainingJob) -> SpeedPlan:
         job: What to train.
 
     Raises:
-        ConfigError: The backbone takes images of one size only and `trainer.smallest_size` asks for others.
+        ConfigError: The backbone takes images of one size only and `trainer.smallest_size` asks for others, or the
+            network cannot be compiled and `trainer.compile` asks for it.
     """
     trainer = job.config.trainer
     sizes = plan_sizes(job.config, job.preprocess.size_px)
@@ -81,6 +88,12 @@ def plan_job(job: TrainingJob) -> SpeedPlan:
     different = len({sizes.side(epoch) for epoch in range(sizes.epochs)})
     on_gpu = choose_device(trainer).type != "cpu"
     compiling = plan_compile(trainer.compile, on_gpu=on_gpu, step_seconds=steps_s, sizes=different)
+    if trainer.compile is CompileChoice.always and not compiling.wanted:
+        message = (
+            f"trainer.compile=always: {compiling.reason}: install it, or leave trainer.compile at auto, which trains "
+            "without."
+        )
+        raise ConfigError(message)
     return SpeedPlan(
         mode=choice.mode,
         reason=choice.reason,
@@ -93,38 +106,18 @@ def plan_job(job: TrainingJob) -> SpeedPlan:
     )
 
 
-def list_plain_only(job: TrainingJob) -> list[str]:
-    """Settings of a job for which every epoch must run the whole network.
+def check_mode(job: TrainingJob) -> None:
+    """Makes sure, before anything is computed, that the way that was named fits the other settings.
 
     Args:
         job: What to train.
+
+    Raises:
+        ConfigError: It does not.
     """
-    trainer = job.config.trainer
-    found = list_pixel_settings(job)
-    if trainer.devices > 1 or trainer.num_nodes > 1:
-        found.append(f"trainer.devices={trainer.devices}, trainer.num_nodes={trainer.num_nodes}")
-    if trainer.limit_batches is not None:
-        found.append(f"trainer.limit_batches={trainer.limit_batches}")
-    if trainer.profile:
-        found.append("trainer.profile=true")
-    return found
-
-
-def _check_mode(job: TrainingJob, mode: TrainMode) -> None:
+    mode = job.config.trainer.mode
     if mode is not TrainMode.features and mode is not TrainMode.trunk:
         return
-    trainer = job.config.trainer
-    refused = list_pixel_settings(job)
-    if trainer.devices > 1 or trainer.num_nodes > 1:
-        refused.append(f"trainer.devices={trainer.devices}, trainer.num_nodes={trainer.num_nodes}")
-    if trainer.profile and mode is TrainMode.features:
-        refused.append("trainer.profile=true")
-    if refused:
-        message = (
-            f"trainer.mode={mode.value} computes a few views of each image once, on one device; that does not go "
-            f"together with {', '.join(refused)}: leave that out, or use trainer.mode=plain."
-        )
-        raise ConfigError(message)
     if mode is TrainMode.features and job.adaptation.trained:
         kind = job.adaptation.config.kind.value
         message = (
@@ -132,13 +125,51 @@ def _check_mode(job: TrainingJob, mode: TrainMode) -> None:
             "use adapt=head, or trainer.mode=trunk, plain or auto."
         )
         raise ConfigError(message)
+    refused = _list_refused(job, mode)
+    if refused:
+        message = (
+            f"trainer.mode={mode.value} computes a few views of each image once, on one device"
+            f"{', and fits the head without steps' if mode is TrainMode.features else ''}; that does not go together "
+            f"with {', '.join(refused)}: leave that out, or use trainer.mode=plain."
+        )
+        raise ConfigError(message)
+    if mode is TrainMode.trunk:
+        find_cut(job.network, job.adaptation)
+
+
+def list_plain_only(job: TrainingJob) -> list[str]:
+    """Settings of a job for which every epoch must run the whole network.
+
+    Args:
+        job: What to train.
+    """
+    trainer = job.config.trainer
+    found = _list_refused(job, TrainMode.trunk if job.adaptation.trained else TrainMode.features)
+    if trainer.limit_batches is not None:
+        found.append(f"trainer.limit_batches={trainer.limit_batches}")
+    if trainer.profile and job.adaptation.trained:
+        found.append("trainer.profile=true")
+    return found
+
+
+def _list_refused(job: TrainingJob, mode: TrainMode) -> list[str]:
+    trainer = job.config.trainer
+    refused = list_pixel_settings(job)
+    if trainer.devices > 1 or trainer.num_nodes > 1:
+        refused.append(f"trainer.devices={trainer.devices}, trainer.num_nodes={trainer.num_nodes}")
+    if mode is TrainMode.features and trainer.averaging is not Averaging.none:
+        refused.append(f"trainer.averaging={trainer.averaging.value}")
+    if mode is TrainMode.features and trainer.profile:
+        refused.append("trainer.profile=true")
+    return refused
 
 
 def _needs_head_start(job: TrainingJob, mode: TrainMode) -> bool:
-    adapt = job.config.adapt
-    # A training that goes on has its head in the checkpoint, and an adapter brings its own.
-    begun = (job.folder / LAST_NAME).exists() or adapt.start_from is not None
-    return mode is not TrainMode.features and adapt.frozen_epochs is None and bool(job.adaptation.trained) and not begun
+    open_length = job.config.adapt.frozen_epochs is None and bool(job.adaptation.trained)
+    # A training that goes on has its head in the checkpoint. The head of an adapter file is there already; one that
+    # answers another question brings none, and a head that knows nothing is zero.
+    begun = (job.folder / LAST_NAME).exists() or bool(job.network.head.weight.any())
+    return mode is not TrainMode.features and open_length and not begun
 
 
 def _is_worth_measuring(job: TrainingJob) -> bool:
@@ -162,7 +193,7 @@ def _choose(job: TrainingJob, speeds: Speeds | None, workers: int, sizes: SizeSc
         train_images=len(job.train),
         val_images=len(job.val),
         epochs=trainer.max_epochs or 1,
-        views=choose_views(job, speeds.trunk_bytes),
+        views=choose_views(job, speeds.trunk_bytes) if job.adaptation.trained else 1 + count_views(job),
         size_cost=sizes.mean_cost(),
         num_workers=workers,
         cache_max_gb=job.config.paths.cache_max_gb,

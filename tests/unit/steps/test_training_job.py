@@ -1,6 +1,7 @@
 """What is fitted before a training, and that only training rows are looked at for it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,14 @@ from factories.runs import TINY, run_tiny, run_words
 from phytoscope.configs import compose_config
 from phytoscope.data.synthetic import draw_rosette_dataset
 from phytoscope.errors import ConfigError, DataValidationError
+from phytoscope.models.meaning import Meaning
 from phytoscope.predict.package import load_package
 from phytoscope.schema.artifact import hash_file, read_json
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import META_PREFIX, PATH, PROB_PREFIX, SAMPLE_ID, SPLIT
-from phytoscope.steps.training_job import bound_targets, fit_meaning, read_targets
+from phytoscope.steps.context import RunContext
+from phytoscope.steps.ranks import check_divided, follow
+from phytoscope.steps.training_job import bound_targets, build_samples, fit_meaning, read_targets
 
 TABLE = ["data=table", "data.table=t.csv", "data.images=.", *TINY]
 
@@ -152,6 +156,36 @@ def test_no_covariate_leaks_across_the_split(drawn, tmp_path) -> None:
 
 
 @pytest.mark.slow
+def test_way_that_does_not_fit_leaves_an_older_training_alone(drawn, tmp_path) -> None:
+    """Settings that contradict each other are told before anything is removed."""
+    run, _ = train(drawn, drawn / "digital_biomass_labels.csv", tmp_path / "run")
+    before = hash_file(run.weights)
+    for way in ("features", "trunk"):
+        with pytest.raises(ConfigError, match=rf"trainer\.mode={way}.*adapt=full trains"):
+            train(drawn, drawn / "digital_biomass_labels.csv", tmp_path / "run", f"trainer.mode={way}")
+    assert hash_file(run.weights) == before
+
+
+def test_class_without_a_training_image() -> None:
+    """A class that only validation shows is named, instead of becoming a number that stands for nothing."""
+    rows = pd.DataFrame({"label": ["rust", "scab"], "sha256": ["a", "b"], "group_id": ["1", "2"]})
+    cache = SimpleNamespace(pixels=None, rows=lambda names: np.arange(len(names)))
+    with pytest.raises(DataValidationError, match="no training image shows 'scab', but a validation image does"):
+        build_samples(rows, cache, Meaning(class_names=("mould", "rust")))
+
+
+def test_two_trainings_in_processes_started_by_others(monkeypatch) -> None:
+    """Pseudo-labels are refused in each process of torchrun, and not where the devices are started by us."""
+    config = compose_config(["data=folder", "data.root=.", *TINY, "trainer.devices=2", "task.pseudo_labels=true"])
+    check_divided(config)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=r"task\.pseudo_labels=true trains two networks"):
+        check_divided(config)
+    with pytest.raises(ConfigError, match=r"task\.pseudo_labels=true"):
+        follow(RunContext(config, RunFolder(Path("nowhere"))))
+
+
 def test_target_nobody_measured_in_val_and_a_near_copy(drawn, tmp_path) -> None:
     """A further target without a row in val and test goes the whole way, and a copy of the target is named."""
     table = read_table(drawn)

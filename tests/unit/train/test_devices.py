@@ -10,7 +10,7 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 
 from factories.bright_squares import CONFIG, fit, make_data, make_task
 from phytoscope.errors import ConfigError, TrainingError
-from phytoscope.schema.config import AdaptConfig, AdaptKind, TrainerConfig
+from phytoscope.schema.config import AdaptConfig, AdaptKind, Averaging, TrainerConfig
 from phytoscope.train.checkpoints import LAST_NAME, restore_network
 from phytoscope.train.devices import choose_strategy, read_error_of_device
 
@@ -32,6 +32,21 @@ def test_two_devices_train_like_one(tmp_path) -> None:
     first, second = (tasks[devices].network.state_dict() for devices in (1, 2))
     for name in first:
         torch.testing.assert_close(first[name], second[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_all_devices_validate_the_network_that_is_kept(tmp_path) -> None:
+    """Batch statistics differ from device to device; validation counts those of the one whose weights are written."""
+    config = dataclasses.replace(CONFIG, devices=2, max_epochs=2, averaging=Averaging.ema)
+    task = make_task(classes=True, config=config, dropout=0.0)
+    data = make_data(classes=True, n=29, n_val=11)
+    history = fit(tmp_path, task, data, config)
+    restore_network(task.network, tmp_path / "checkpoints" / LAST_NAME)
+    task.eval()
+    with torch.no_grad():
+        answers = [(task.network(batch.images), batch.target) for batch in data.val_dataloader()]
+    outputs, target = (torch.cat(parts) for parts in zip(*answers, strict=True))
+    assert float(task.compute_loss(outputs, target)) == pytest.approx(history["val/loss"].iloc[-1], rel=1e-4)
 
 
 @pytest.mark.parametrize(

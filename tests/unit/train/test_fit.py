@@ -8,7 +8,7 @@ import torch
 
 from factories.bright_squares import CONFIG, draw, fit, make_data, make_task, same, weights
 from phytoscope.errors import ConfigError, TrainingError
-from phytoscope.schema.config import AdaptConfig, AdaptKind, OptimizerKind, TrainerConfig
+from phytoscope.schema.config import AdaptConfig, AdaptKind, Averaging, OptimizerKind, TrainerConfig
 from phytoscope.train.checkpoints import BEST_NAME, LAST_NAME, can_continue, load_network_state
 from phytoscope.train.plan import plan_training
 
@@ -161,6 +161,15 @@ def test_stops_early(tmp_path) -> None:
     config = dataclasses.replace(CONFIG, max_epochs=30, patience=2, learning_rate=1e-12)
     history = fit(tmp_path, make_task(classes=True, config=config), make_data(classes=True), config)
     assert len(history) <= 4
+
+
+def test_does_not_stop_before_the_average_begins(tmp_path) -> None:
+    """Who asks for a mean over the last epochs gets one, however short the patience."""
+    config = dataclasses.replace(CONFIG, max_epochs=12, patience=2, learning_rate=1e-12, averaging=Averaging.swa)
+    history = fit(tmp_path, make_task(classes=True, config=config), make_data(classes=True), config)
+    assert len(history) > 9
+    averaged = torch.load(tmp_path / "checkpoints" / LAST_NAME, weights_only=True)["average"]["steps"]
+    assert averaged == (len(history) - 9) * 4
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"junk" * 100])

@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import AdaptConfig, AdaptKind, AugmentPreset, TaskConfig, TrainMode
+from phytoscope.schema.config import (
+    AdaptConfig,
+    AdaptKind,
+    AugmentPreset,
+    Averaging,
+    CompileChoice,
+    TaskConfig,
+    TrainMode,
+)
 from phytoscope.train import modes
 from phytoscope.train.modes import fit_job, list_plain_only, plan_job
 from phytoscope.train.speed.measure import Speeds, measure_speeds
@@ -120,6 +128,46 @@ def test_features_need_a_backbone_that_stands_still(tmp_path) -> None:
         fit_job(with_trainer(job, mode=TrainMode.features))
 
 
+def test_averaging_needs_epochs(tmp_path) -> None:
+    """A head that is fitted at once has no weights to average: an error where that way is named, else another way."""
+    job, _ = make_job(tmp_path, adapt=HEAD)
+    job = with_trainer(job, averaging=Averaging.ema)
+    with pytest.raises(ConfigError, match=r"without steps; that does not go together with trainer\.averaging=ema"):
+        fit_job(with_trainer(job, mode=TrainMode.features))
+    assert plan_job(with_trainer(job, mode=TrainMode.auto)).mode is TrainMode.plain
+    trunk, _ = make_job(tmp_path / "trunk")
+    assert list_plain_only(with_trainer(trunk, averaging=Averaging.ema)) == []
+
+
+def test_way_that_does_not_fit_is_refused_at_once(tmp_path, monkeypatch) -> None:
+    """Nothing is computed for a trunk that is not there."""
+    monkeypatch.setattr(modes, "start_head", lambda _: pytest.fail("the head was fitted"))
+    job, _ = make_job(tmp_path, adapt=AdaptConfig(kind=AdaptKind.full))
+    with pytest.raises(ConfigError, match=r"trainer\.mode=trunk: adapt=full"):
+        fit_job(with_trainer(job, mode=TrainMode.trunk))
+    assert not job.folder.exists()
+
+
+def test_number_of_workers_may_change_when_training_goes_on(tmp_path, monkeypatch) -> None:
+    """The kept plan does not stand above what is asked for now."""
+    plans = []
+    monkeypatch.setattr(modes, "fit_plain", lambda _, plan: plans.append(plan))
+    job, _ = make_job(tmp_path, adapt=FULL)
+    write_plan(SpeedPlan(TrainMode.plain, "", 6), job.folder)
+    fit_job(with_trainer(job, num_workers=0))
+    fit_job(with_trainer(job, num_workers=None))
+    assert [plan.num_workers for plan in plans] == [0, 6]
+
+
+def test_network_that_cannot_be_compiled(tmp_path, monkeypatch) -> None:
+    """Who insists on it is told; left open, the training goes on without."""
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    job, _ = make_job(tmp_path, adapt=FULL)
+    with pytest.raises(ConfigError, match=r"trainer\.compile=always: there is no C\+\+ compiler"):
+        plan_job(with_trainer(job, compile=CompileChoice.always))
+    assert not plan_job(with_trainer(job, compile=CompileChoice.auto)).compile
+
+
 def test_features_cannot_be_profiled(tmp_path) -> None:
     """There are no steps to look at."""
     job, _ = make_job(tmp_path, adapt=HEAD)
@@ -139,7 +187,15 @@ def test_head_start(tmp_path, monkeypatch) -> None:
     fit_job(with_trainer(again, max_epochs=4))
     given, _ = make_job(tmp_path / "given", adapt=AdaptConfig(kind=AdaptKind.last_stages, frozen_epochs=0))
     fit_job(given)
+    brought, _ = make_job(tmp_path / "brought", adapt=AdaptConfig(kind=AdaptKind.last_stages))
+    torch.nn.init.normal_(brought.network.head.weight)
+    fit_job(brought)
     assert calls == [1]
+    # An adapter that answers another question brings no head.
+    start_from = AdaptConfig(kind=AdaptKind.last_stages, start_from="adapter.safetensors")
+    headless, _ = make_job(tmp_path / "headless", adapt=start_from)
+    fit_job(headless)
+    assert calls == [1, 1]
 
 
 def test_growing_images(tmp_path) -> None:

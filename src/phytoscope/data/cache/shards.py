@@ -182,7 +182,7 @@ def write_shard(folder: Path, names: Sequence[str], arrays: Iterator[NDArray[Any
     Args:
         folder: Where the shards of one kind lie.
         names: SHA-256 of the image file behind each array.
-        arrays: Arrays of the form; as many are taken as there are names.
+        arrays: Arrays of the shape and type of the form; as many are taken as there are names.
         form: What each array looks like.
 
     Raises:

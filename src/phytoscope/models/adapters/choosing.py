@@ -118,9 +118,17 @@ def _complete(backbone: nn.Module, config: AdaptConfig, trained: frozenset[str])
     else:
         active = {name for name in modules if _ADDED in f"{name}."}
         if config.running_statistics and config.kind in _WITH_STATISTICS:
-            active |= {name for name, module in modules.items() if keeps_statistics(module)}
+            active |= set(_list_norms_behind(modules, trained))
     statistics = {name for name in active if keeps_statistics(modules[name])}
     return Choice(trained, frozenset(statistics), frozenset(active))
+
+
+def _list_norms_behind(modules: dict[str, nn.Module], trained: frozenset[str]) -> list[str]:
+    # What stands before the first trained layer must not change, so that it can be computed once for all epochs.
+    owners = {name.partition(_ADDED)[0] if _ADDED in name else name.rpartition(".")[0] for name in trained}
+    names = list(modules)
+    first = min(names.index(owner) for owner in owners)
+    return [name for name in names[first:] if keeps_statistics(modules[name])]
 
 
 def _stands_in(backbone: nn.Module, name: str, trained: frozenset[str]) -> bool:

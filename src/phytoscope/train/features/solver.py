@@ -59,11 +59,12 @@ class HeadSolver:
         rows = turned.shape[1]
         self.head = LinearHead(turned.new_zeros(rows, outputs), turned.new_zeros(outputs))
 
-    def solve(self, strength: float) -> float:
+    def solve(self, strength: float, *, tolerance: float = _TOLERANCE) -> float:
         """Fits the head, starting from the one before; the result is `head`.
 
         Args:
             strength: Of the penalty, for inputs of standard deviation 1; above 0.
+            tolerance: The search ends where a step lowers what is minimised by a smaller share than this.
 
         Returns:
             The loss without the penalty.
@@ -83,7 +84,7 @@ class HeadSolver:
             value = losses[0] + 0.5 * strength * float(head.weight.square().sum())
             return value, slope.double().cpu().numpy().ravel()
 
-        options: dict[str, Any] = {"maxiter": _MOST_STEPS, "ftol": _TOLERANCE, "gtol": 1e-6}
+        options: dict[str, Any] = {"maxiter": _MOST_STEPS, "ftol": tolerance, "gtol": 1e-6}
         found = minimize(evaluate, start.double().cpu().numpy().ravel(), jac=True, method="L-BFGS-B", options=options)
         self.head = self._unpack(found.x, scale)
         return self._slope(self.head)[0]

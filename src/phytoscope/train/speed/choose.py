@@ -156,9 +156,10 @@ def _choose_features(work: Workload, speeds: Speeds, seconds: dict[str, float]) 
     extract_s = _extract_seconds(work, speeds, speeds.look_s)
     found = {**seconds, TrainMode.features.value: extract_s + _HEAD_FIT_S}
     per_image_s = extract_s / (work.train_images * work.views + work.val_images)
+    times, view = ("once", "view") if work.views == 1 else (f"{work.views} times", "views")
     reason = (
         f"trainer.mode=features: the backbone is not trained (adapt={work.adapt}), so it sees each image only "
-        f"{work.views} times: {work.train_images:,} images x {work.views} views at about {1 / per_image_s:,.0f} "
+        f"{times}: {work.train_images:,} images x {work.views} {view} at about {1 / per_image_s:,.0f} "
         f"images/s take {word_duration(extract_s)} instead of {word_duration(seconds['plain'])}; every later head "
         "takes seconds."
     )

@@ -140,7 +140,7 @@ class ProfileWatcher(Callback):
     def on_before_backward(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, loss: torch.Tensor
     ) -> None:
-        """The loss is known."""
+        """The loss, a scalar without shape, is known."""
         self._times.forward.append(self._since("forward"))
         self._mark("backward")
 

@@ -112,4 +112,4 @@ def plan_sizes(config: RunConfig, size_px: int) -> SizeSchedule:
 
 def _takes_one_size(backbone: str) -> bool:
     known = get_pretrained_cfg(backbone)
-    return known is not None and bool(known.fixed_input_size)
+    return known is not None and known.fixed_input_size is True

@@ -92,7 +92,8 @@ def read_space(space: Mapping[str, Any]) -> tuple[Dimension, ...]:
             "sweep.space={trainer.learning_rate: {low: 1e-4, high: 1e-2, log: true}}"
         )
     if faults:
-        raise ConfigError("; ".join(faults) + ".")
+        message = "; ".join(faults)
+        raise ConfigError(message if message.endswith("?") else f"{message}.")
     return tuple(found)
 
 

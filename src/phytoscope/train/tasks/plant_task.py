@@ -120,7 +120,7 @@ class PlantTask(lightning.LightningModule):
         torch.manual_seed(int(np.random.SeedSequence(self._place(batch_idx)).generate_state(1)[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of one batch.
+        """Loss of one batch, a scalar without shape.
 
         Raises:
             TrainingError: The loss is not a finite number.

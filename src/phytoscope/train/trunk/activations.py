@@ -125,6 +125,7 @@ class TrunkRunner:
             Shape (N, H, W, C), float16.
 
         Raises:
+            DataValidationError: The images come without the hashes of their files.
             StorageError: The cache cannot be written or the disk is full; what was finished is kept.
         """
         if len(samples.sha256) != len(samples):
@@ -170,6 +171,7 @@ class TrunkRunner:
                 job.config.trainer.runtime,
                 images=max(images, self._expected),
                 device=choose_device(job.config.trainer),
+                threads=job.config.trainer.threads,
                 say=job.say,
             )
         return self._extractor

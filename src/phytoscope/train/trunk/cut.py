@@ -29,7 +29,10 @@ class TrunkCut:
 
 
 class TrunkNetwork(nn.Module):
-    """The part of a network below the cut, as a module of its own that takes pixels."""
+    """The part of a network below the cut, as a module of its own that takes pixels.
+
+    Its buffers `mean` and `std` have the shape (1, 3, 1, 1), on the 0-1 scale.
+    """
 
     mean: Tensor
     std: Tensor

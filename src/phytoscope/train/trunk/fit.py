@@ -10,6 +10,7 @@ from phytoscope.schema.pixels import PixelSource
 from phytoscope.train.job import TrainingJob
 from phytoscope.train.plain import fit_batches
 from phytoscope.train.speed.plan import SpeedPlan
+from phytoscope.train.speed.threads import use_threads
 from phytoscope.train.trunk.activations import RowNumbers, TrunkRunner, ViewReader
 from phytoscope.train.trunk.cut import TrunkCut, find_cut
 from phytoscope.train.trunk.tail import TailNetwork
@@ -37,9 +38,11 @@ def fit_trunk(job: TrainingJob, plan: SpeedPlan) -> None:
     views = choose_views(job, runner.bytes_per_view)
     runner.expect(views * len(job.train) + len(job.val))
     _say_cut(job, cut, views, runner.bytes_per_view)
-    val = runner.complete(job.val, 0)
-    first = 0 if job.config.data.augment is AugmentPreset.none else 1
-    train = tuple(runner.complete(job.train, view) for view in range(first, first + views))
+    as_they_are = job.config.data.augment is AugmentPreset.none or job.config.trainer.views == 0
+    first = 0 if as_they_are else 1
+    with use_threads(job.config.trainer.threads):
+        val = runner.complete(job.val, 0)
+        train = tuple(runner.complete(job.train, view) for view in range(first, first + views))
     tail_job = dataclasses.replace(
         job,
         network=TailNetwork(job.network, cut, runner.dimensions),
@@ -53,18 +56,18 @@ def fit_trunk(job: TrainingJob, plan: SpeedPlan) -> None:
 
 
 def choose_views(job: TrainingJob, bytes_per_view: int) -> int:
-    """How many augmented views of each training image are kept.
+    """How many views of each training image are kept.
 
     Args:
-        job: `trainer.views` is taken where it is given; else one an epoch, eight at most, and no more than the cache
-            holds.
+        job: `trainer.views` is taken where it is given, with one view of images as they are for 0; else one an epoch,
+            eight at most, and no more than the cache holds.
         bytes_per_view: Space that one view of one image takes.
     """
     trainer = job.config.trainer
     if job.config.data.augment is AugmentPreset.none:
         return 1
     if trainer.views is not None:
-        return trainer.views
+        return max(1, trainer.views)
     room = _CACHE_SHARE * job.config.paths.cache_max_gb * 1e9
     fitting = int(room // max(1, bytes_per_view * len(job.train)))
     return max(1, min(_MOST_VIEWS, trainer.max_epochs or 1, fitting))

@@ -1,5 +1,7 @@
 """The chain of elements of a backbone, and where in it training begins."""
 
+import dataclasses
+
 import pytest
 import timm
 import torch
@@ -62,11 +64,21 @@ def test_where_training_begins(backbone, kind, settings, expected) -> None:
     assert [*names, None][find_first_trained(network, adaptation)] == expected
 
 
+def test_statistics_are_learned_from_the_first_adapted_layer_on() -> None:
+    """Norms before the first adapted layer stay as they are, so that what stands before it can be computed once."""
+    network = build("tf_efficientnet_lite0")
+    adaptation = adapt(network, "lora", targets=r"blocks\.6\.0\.conv_dw|conv_head", running_statistics=True)
+    assert adaptation.statistics == {"blocks.6.0.bn2", "blocks.6.0.bn3", "bn2"}
+    names = [element.name for element in split_backbone(network.backbone)]
+    assert names[find_first_trained(network, adaptation)] == "blocks.6.0"
+
+
 def test_learned_statistics_count_as_trained() -> None:
     """An element whose statistics are learned cannot be computed once, even when no parameter of it is trained."""
     network = build("tf_efficientnet_lite0")
-    adaptation = adapt(network, "lora", targets="conv_head", running_statistics=True)
-    assert find_first_trained(network, adaptation) == 1
+    adaptation = dataclasses.replace(adapt(network, "head"), statistics=frozenset({"blocks.3.0.bn1"}))
+    names = [element.name for element in split_backbone(network.backbone)]
+    assert names[find_first_trained(network, adaptation)] == "blocks.3.0"
 
 
 @pytest.mark.parametrize("backbone", ["test_byobnet", "deit_tiny_distilled_patch16_224"])

@@ -226,6 +226,7 @@ def test_covariates_are_learned_and_may_be_missing(tmp_path):
     [
         (AugmentPreset.none, 5, 26, 0),
         (AugmentPreset.leaf, 3, 26, 3),
+        (AugmentPreset.leaf, 0, 26, 0),
         (AugmentPreset.leaf, None, 26, 8),
     ],
 )

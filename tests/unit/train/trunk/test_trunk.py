@@ -117,6 +117,23 @@ def test_second_training_computes_nothing_again(tmp_path, monkeypatch) -> None:
     assert len(calls) > 0
 
 
+def test_trunk_runs_with_the_threads_that_were_asked_for(tmp_path, monkeypatch) -> None:
+    """Whatever computes is told how many."""
+    told = []
+    build = activations_module.build_extractor
+
+    def watched(*args, **options):
+        told.append((options["threads"], torch.get_num_threads()))
+        return build(*args, **options)
+
+    monkeypatch.setattr(activations_module, "build_extractor", watched)
+    before = torch.get_num_threads()
+    job, _ = make_job(tmp_path)
+    fit_trunk(with_trainer(job, threads=1), TRUNK)
+    assert told == [(1, 1)]
+    assert torch.get_num_threads() == before
+
+
 def test_views_differ_and_belong_to_the_image(tmp_path) -> None:
     """Each view is changed in its own way, known by the image's content and not by its place."""
     job, _ = make_job(tmp_path, augment=AugmentPreset.leaf, n=6)
@@ -229,6 +246,17 @@ class TestChooseViews:
         """The user's number is taken."""
         job, _ = make_job(tmp_path, augment=AugmentPreset.leaf)
         assert choose_views(with_trainer(job, views=20), 100) == 20
+
+    def test_none_is_the_images_as_they_are(self, tmp_path) -> None:
+        """Without augmented views the tail learns from one view: images as they are, with the name of view 0."""
+        job, _ = make_job(tmp_path, adapt=AdaptConfig(kind=AdaptKind.last_stages), augment=AugmentPreset.leaf)
+        job = with_trainer(job, views=0, mode=TrainMode.trunk)
+
+        def refuse(*_: object, **__: object) -> None:
+            pytest.fail("an image was changed")
+
+        assert choose_views(job, 100) == 1
+        assert fit_job(dataclasses.replace(job, augmentation=refuse)) is TrainMode.trunk
 
     @pytest.mark.parametrize(("epochs", "expected"), [(3, 3), (50, 8)])
     def test_one_an_epoch(self, tmp_path, epochs, expected) -> None:

@@ -271,4 +271,6 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if sum("=" not in word for word in sys.argv[1:]) < 2:
+        sys.exit(__doc__)
     main(sys.argv[1:])

@@ -322,6 +322,8 @@ def _differ(own: list[float], other: list[float]) -> str:
 
 def main() -> None:
     """Runs all sets that are there."""
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
     data, weights = Path(sys.argv[1]), Path(sys.argv[2])
     output = Path(sys.argv[3]) if len(sys.argv) > 3 else Path("runs/regression")
     lines = []

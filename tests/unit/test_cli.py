@@ -17,7 +17,20 @@ from phytoscope.cli.compose import compose
 from phytoscope.errors import ConfigError
 from phytoscope.schema.config import SCHEMA_OF_GROUP
 
-COMMANDS = ["inspect", "run", "prepare", "train", "evaluate", "package", "predict", "demo", "settings"]
+COMMANDS = [
+    "inspect",
+    "run",
+    "prepare",
+    "train",
+    "evaluate",
+    "package",
+    "predict",
+    "demo",
+    "settings",
+    "adapters",
+    "sweep",
+    "cross-validate",
+]
 HEAVY = ["torch", "timm", "lightning", "matplotlib", "pandas", "albumentations", "cv2", "sklearn"]
 
 
@@ -40,7 +53,8 @@ def test_help_names_every_command() -> None:
     """The first help lists all commands."""
     result = CliRunner().invoke(cli.app, ["--help"])
     assert all(command in result.output for command in COMMANDS)
-    assert sorted(COMMANDS) == sorted(command.callback.__name__ for command in cli.app.registered_commands)
+    names = (command.callback.__name__.replace("_", "-") for command in cli.app.registered_commands)
+    assert sorted(COMMANDS) == sorted(names)
 
 
 def test_version() -> None:

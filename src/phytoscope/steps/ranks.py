@@ -36,13 +36,19 @@ def check_divided(config: RunConfig) -> None:
     """Makes sure that processes of other devices can do what is asked for; to be called in each of them.
 
     Raises:
-        ConfigError: Two networks would have to be trained one after the other.
+        ConfigError: Two networks would have to be trained one after the other, or the training is to be profiled.
     """
     if config.task.pseudo_labels and is_divided(config.trainer, os.environ):
         message = (
             "task.pseudo_labels=true trains two networks one after the other, and processes that torchrun or SLURM "
             "started train only one together: start the command without them (trainer.devices then starts its own), "
             "or leave out task.pseudo_labels."
+        )
+        raise ConfigError(message)
+    if config.trainer.profile and is_divided(config.trainer, os.environ):
+        message = (
+            "trainer.profile=true looks at one process, and torchrun or SLURM started several: profile with one device "
+            "(trainer.devices=1) and without them."
         )
         raise ConfigError(message)
 

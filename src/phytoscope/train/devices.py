@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
-from torch import Tensor
+from torch import Tensor, nn
 from torch.multiprocessing.spawn import ProcessRaisedException
+from torch.nn.utils import parametrize
 
 from phytoscope.errors import ConfigError, TrainingError
 from phytoscope.schema.config import TrainerConfig
@@ -95,6 +96,25 @@ def choose_strategy(config: TrainerConfig, environment: Mapping[str, str], *, fr
         )
         raise ConfigError(message)
     return config.strategy
+
+
+def check_sendable(network: nn.Module, strategy: str) -> None:
+    """Makes sure that a network can be handed to the processes that are to train it.
+
+    Args:
+        network: The adapted network.
+        strategy: Lightning's name of the strategy.
+
+    Raises:
+        ConfigError: Processes would be spawned, and the network has weights that are computed from others (lora, ssf),
+            which torch cannot send.
+    """
+    if "spawn" in strategy and any(parametrize.is_parametrized(module) for module in network.modules()):
+        message = (
+            f"trainer.strategy={strategy} cannot send a network with adapt=lora or adapt=ssf to other processes: start "
+            "one process a device with torchrun, or choose adapt=norm, last_stages or full."
+        )
+        raise ConfigError(message)
 
 
 def is_launched(environment: Mapping[str, str]) -> bool:

@@ -21,7 +21,13 @@ from phytoscope.schema.progress import Progress
 from phytoscope.train.averaging import find_first_averaged
 from phytoscope.train.callbacks import HistoryWriter, PatientStopping, ProgressReporter
 from phytoscope.train.checkpoints import BEST_NAME, LAST_NAME, AtomicCheckpointIO, EpochCheckpoint, LastCheckpoint
-from phytoscope.train.devices import KNOWN_WARNINGS, QuietProcess, choose_strategy, read_error_of_device
+from phytoscope.train.devices import (
+    KNOWN_WARNINGS,
+    QuietProcess,
+    check_sendable,
+    choose_strategy,
+    read_error_of_device,
+)
 from phytoscope.train.tasks import SMOOTHED, PlantTask
 
 
@@ -65,6 +71,7 @@ def fit_task(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     callbacks = [*watchers, *_build_callbacks(config, config.patience, folder, history_path, progress)]
     strategy = choose_strategy(config, os.environ, frozen_first=task.is_frozen_at_first)
+    check_sendable(task.network, strategy)
     trainer = _build_trainer(config, callbacks, folder, strategy)
     last = folder / LAST_NAME
     try:

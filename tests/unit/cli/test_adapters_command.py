@@ -1,7 +1,5 @@
 """`phytoscope adapters` shows what each adapter trains, for any backbone, without data."""
 
-import re
-
 import pytest
 from typer.testing import CliRunner
 
@@ -15,8 +13,9 @@ def call(*words):
 
 def read_rows(output) -> dict[str, list[str]]:
     """Cells of the table by the name of the adapter."""
-    lines = [re.split(r"\s*│\s*", line.strip("│ ")) for line in output.splitlines() if line.startswith("│")]
-    return {cells[0]: cells[1:] for cells in lines}
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if line.startswith("│")]
+    # On a narrow terminal a row goes on in lines without a name.
+    return {cells[0]: cells[1:] for cells in lines if cells[0]}
 
 
 def test_every_adapter_has_a_row() -> None:

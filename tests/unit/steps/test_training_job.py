@@ -186,6 +186,16 @@ def test_two_trainings_in_processes_started_by_others(monkeypatch) -> None:
         follow(RunContext(config, RunFolder(Path("nowhere"))))
 
 
+def test_profile_of_processes_started_by_others(monkeypatch) -> None:
+    """The others would wait in a folder that nobody prepared."""
+    config = compose_config(["data=folder", "data.root=.", *TINY, "trainer.devices=2", "debug=profile"])
+    check_divided(config)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=r"trainer\.profile=true looks at one process"):
+        check_divided(config)
+
+
 def test_target_nobody_measured_in_val_and_a_near_copy(drawn, tmp_path) -> None:
     """A further target without a row in val and test goes the whole way, and a copy of the target is named."""
     table = read_table(drawn)

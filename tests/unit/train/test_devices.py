@@ -10,9 +10,11 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 
 from factories.bright_squares import CONFIG, fit, make_data, make_task
 from phytoscope.errors import ConfigError, TrainingError
-from phytoscope.schema.config import AdaptConfig, AdaptKind, Averaging, TrainerConfig
+from phytoscope.models.adapters import adapt_network
+from phytoscope.models.network import build_network
+from phytoscope.schema.config import AdaptConfig, AdaptKind, Averaging, ModelConfig, TrainerConfig
 from phytoscope.train.checkpoints import LAST_NAME, restore_network
-from phytoscope.train.devices import choose_strategy, read_error_of_device
+from phytoscope.train.devices import check_sendable, choose_strategy, read_error_of_device
 
 
 @pytest.mark.slow
@@ -103,3 +105,14 @@ def test_batches_that_cannot_be_divided(batch_size, n, words) -> None:
     data.trainer = SimpleNamespace(world_size=2, global_rank=0)
     with pytest.raises(ConfigError, match=words):
         data.train_dataloader()
+
+
+@pytest.mark.parametrize("kind", [AdaptKind.lora, AdaptKind.ssf])
+def test_adapters_that_cannot_be_sent_to_other_processes(kind) -> None:
+    """torch refuses to pickle weights that are computed from others; the user is told what works."""
+    network, _ = build_network(ModelConfig(backbone="test_resnet", weights="random", input_size_px=32), 2)
+    check_sendable(network, "ddp_spawn")
+    adapt_network(network, AdaptConfig(kind=kind))
+    check_sendable(network, "ddp")
+    with pytest.raises(ConfigError, match="torchrun"):
+        check_sendable(network, "ddp_spawn")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from methods import METHODS
 from tabling import find_yardstick
 
@@ -28,6 +28,8 @@ def draw_curves(results: list[dict[str, Any]], path: Path) -> None:
     if mark is not None:
         draw_yardstick(axes, *mark)
     use_log_axis(axes, "x")
+    # Ticks at whole per cents: the labels have no decimals.
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set(xlabel="Seconds, from the start of the process", ylabel="Accuracy on kept-back leaves")
     axes.set_title("What each second of training buys")

@@ -15,7 +15,6 @@ from phytoscope.data.split.leaks import check_split
 from phytoscope.errors import SplitError
 from phytoscope.evaluate.classification import measure_classification
 from phytoscope.evaluate.regression import measure_regression
-from phytoscope.evaluate.report import evaluate_predictions
 from phytoscope.models.ensemble import join_meanings, join_states
 from phytoscope.models.meaning import Meaning
 from phytoscope.predict.description import describe_meaning
@@ -40,8 +39,8 @@ from phytoscope.schema.table import (
     Task,
 )
 from phytoscope.steps.context import Begin, RunContext, plain_settings, read_report, take_step
-from phytoscope.steps.evaluate import add_more_targets, build_predictor, predict_rows
-from phytoscope.steps.package import list_known
+from phytoscope.steps.evaluate import build_predictor, predict_rows, report_predictions
+from phytoscope.steps.package import list_known, name_metrics
 from phytoscope.steps.prepare import run_prepare
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
 from phytoscope.steps.pseudo_labels import keep_apart
@@ -303,21 +302,9 @@ def _evaluator(
         predictor = build_ensemble(config, folds, prepared)
         rows = prepared.of(Split.test).reset_index(drop=True)
         predictions = predict_rows(context, predictor, open_cache(context, prepared, preprocess), rows)
-        more = {target.name: target.unit for target in predictor.meaning.targets[1:]}
-        report = evaluate_predictions(
-            predictions,
-            task=config.data.task,
-            class_names=predictor.description.class_names,
-            target_name=predictor.description.target_name,
-            unit=prepared.unit,
-            name=f"{config.name}, {len(folds)} networks",
-            data_hash=prepared.data_hash,
-            split_hash=prepared.split_hash,
-            train_rows=add_more_targets(prepared.rows[prepared.rows[SPLIT] != Split.test.value], more),
-            more_targets=more,
-            deciles=config.evaluate.deciles,
-            confusions=config.evaluate.confusions,
-        )
+        learned = prepared.rows[prepared.rows[SPLIT] != Split.test.value]
+        name = f"{config.name}, {len(folds)} networks"
+        report = report_predictions(config, prepared, predictor, predictions, learned, name=name)
         with write_atomic(run.predictions) as temporary:
             predictions.to_parquet(temporary, index=False)
         write_json(run.report, report.to_dict())
@@ -336,7 +323,7 @@ def _packer(
         context.progress.start("Packaging the ensemble", None)
         predictor = build_ensemble(config, folds, prepared)
         test = None if report is None else report.splits.get(Split.test.value)
-        metrics = {} if test is None else {f"test/{metric.name}": metric.value for metric in test.metrics}
+        metrics = {} if test is None else name_metrics(test)
         predictor.description = dataclasses.replace(predictor.description, metrics=metrics)
         rows = prepared.of(Split.test) if test is not None else prepared.of(Split.val)
         chosen = rows.iloc[:: max(1, len(rows) // config.package.golden)][: config.package.golden]

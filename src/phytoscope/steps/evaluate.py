@@ -107,21 +107,7 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
     check_predictions(predictions, prepared.split)
     with write_atomic(run.predictions) as temporary:
         predictions.to_parquet(temporary, index=False)
-    more = {target.name: target.unit for target in predictor.meaning.targets[1:]}
-    report = evaluate_predictions(
-        predictions,
-        task=config.data.task,
-        class_names=predictor.description.class_names,
-        target_name=predictor.description.target_name,
-        unit=prepared.unit,
-        name=config.name,
-        data_hash=prepared.data_hash,
-        split_hash=prepared.split_hash,
-        train_rows=add_more_targets(prepared.of(Split.train), more),
-        more_targets=more,
-        deciles=config.evaluate.deciles,
-        confusions=config.evaluate.confusions,
-    )
+    report = report_predictions(config, prepared, predictor, predictions, prepared.of(Split.train), name=config.name)
     write_json(run.report, report.to_dict())
     _write_page(context, prepared, predictions, report)
     return [run.predictions, run.report, run.report_page, run.figures]
@@ -151,6 +137,42 @@ def predict_rows(context: RunContext, predictor: Predictor, cache: PixelCache, r
         [SAMPLE_ID, PATH, GROUP_ID, SPLIT, answer, GREEN_PX, *(TARGET_PREFIX + name for name in more)]
     ]
     return pd.concat([known, answers], axis=1).assign(**{MODEL_ID: predictor.description.model_id})
+
+
+def report_predictions(
+    config: RunConfig,
+    prepared: PreparedData,
+    predictor: Predictor,
+    predictions: pd.DataFrame,
+    train_rows: pd.DataFrame,
+    *,
+    name: str,
+) -> EvaluationReport:
+    """Measures predictions: row 8 of the data flow.
+
+    Args:
+        config: `data.task` and `evaluate` are read.
+        prepared: The data they are about.
+        predictor: The model that made them.
+        predictions: What `predict_rows` gave.
+        train_rows: Rows that the model learned from; the baselines learn from them too.
+        name: What to call the model in the report.
+    """
+    more = {target.name: target.unit for target in predictor.meaning.targets[1:]}
+    return evaluate_predictions(
+        predictions,
+        task=config.data.task,
+        class_names=predictor.description.class_names,
+        target_name=predictor.description.target_name,
+        unit=prepared.unit,
+        name=name,
+        data_hash=prepared.data_hash,
+        split_hash=prepared.split_hash,
+        train_rows=add_more_targets(train_rows, more),
+        more_targets=more,
+        deciles=config.evaluate.deciles,
+        confusions=config.evaluate.confusions,
+    )
 
 
 def add_more_targets(rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:

@@ -42,7 +42,7 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
     report = read_report(run)
     predictor = build_predictor(config, run, prepared)
     test = report.splits.get(Split.test.value)
-    metrics = {} if test is None else _name_metrics(test)
+    metrics = {} if test is None else name_metrics(test)
     predictor.description = dataclasses.replace(predictor.description, metrics=metrics)
     rows = prepared.of(Split.test) if test is not None else prepared.of(Split.val)
     step = max(1, len(rows) // config.package.golden)
@@ -72,7 +72,8 @@ def list_known(predictor: Predictor, rows: pd.DataFrame) -> list[dict[str, Any]]
     return [{name: columns[name].iloc[place] for name in names} for place in range(len(rows))]
 
 
-def _name_metrics(test: SplitReport) -> dict[str, float | None]:
+def name_metrics(test: SplitReport) -> dict[str, float | None]:
+    """Names the metrics of test as a package keeps them: `test/<metric>` and `test/<further target>/<metric>`."""
     metrics = {f"test/{metric.name}": metric.value for metric in test.metrics}
     for target in test.more_targets:
         metrics |= {f"test/{target.name}/{metric.name}": metric.value for metric in target.metrics}

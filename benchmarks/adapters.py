@@ -28,7 +28,8 @@ from phytoscope.configs import compose_config
 from phytoscope.models.adapters import Adaptation, adapt_network, count_trained, merge_adapters, save_adapter
 from phytoscope.models.network import PlantNetwork, build_network
 from phytoscope.schema.artifact import read_json, write_json
-from phytoscope.schema.config import AdaptConfig, AdaptKind, RunConfig
+from phytoscope.schema.choices import AdaptKind
+from phytoscope.schema.config import AdaptConfig, RunConfig
 from phytoscope.schema.table import LABEL, SHA256, Split
 from phytoscope.steps import RunContext, choose_run_folder, run_step
 from phytoscope.steps.prepared import open_cache, read_prepared

@@ -30,7 +30,8 @@ from phytoscope.data.readers.read_labels import read_labels
 from phytoscope.data.split import find_thin_strata, hash_manifest, hash_split, split_by_group
 from phytoscope.data.validate import validate_source
 from phytoscope.schema.artifact import write_json
-from phytoscope.schema.config import DataConfig, DataKind
+from phytoscope.schema.choices import DataKind
+from phytoscope.schema.config import DataConfig
 from phytoscope.schema.image_facts import (
     BRIGHTNESS,
     CAMERA,

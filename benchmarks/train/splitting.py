@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from phytoscope.data.read import read_source
-from phytoscope.schema.config import DataConfig, DataKind
+from phytoscope.schema.choices import DataKind
+from phytoscope.schema.config import DataConfig
 from phytoscope.schema.table import GROUP_ID, LABEL, SAMPLE_ID, Split
 
 TABLE_NAME = "split.csv"

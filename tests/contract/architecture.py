@@ -15,12 +15,13 @@ ROOMS: dict[str, frozenset[str]] = {
     "data": frozenset({"transforms"}),
     "audit": frozenset({"data"}),
     "models": frozenset({"transforms"}),
-    "evaluate": frozenset(),
+    "trust": frozenset(),
+    "evaluate": frozenset({"trust"}),
     "train": frozenset({"data", "models", "transforms", "evaluate"}),
-    "predict": frozenset({"models", "transforms"}),
+    "predict": frozenset({"models", "transforms", "trust"}),
     "visualize": frozenset({"evaluate"}),
     "steps": frozenset(
-        {"configs", "transforms", "data", "audit", "models", "evaluate", "train", "predict", "visualize"}
+        {"configs", "transforms", "data", "audit", "models", "trust", "evaluate", "train", "predict", "visualize"}
     ),
     "api": frozenset({"predict"}),
     "pipeline": frozenset({"configs", "steps", "audit", "train"}),
@@ -31,6 +32,7 @@ ROOMS: dict[str, frozenset[str]] = {
             "data",
             "audit",
             "models",
+            "trust",
             "evaluate",
             "train",
             "predict",
@@ -52,6 +54,7 @@ WITHOUT_LIBRARY = {
     "errors": {"torch", "lightning", "pandas", "matplotlib"},
     "schema": {"torch", "torchvision", "lightning", "timm", "matplotlib"},
     "evaluate": {"torch", "torchvision", "lightning", "timm", "torchmetrics"},
+    "trust": {"torch", "torchvision", "lightning", "timm", "pandas", "sklearn", "mapie"},
     "visualize": {"torch", "torchvision", "lightning", "timm"},
     "models": {"lightning", "dagster", "mlflow", "albumentations"},
     "predict": {"lightning", "dagster", "mlflow", "albumentations"},

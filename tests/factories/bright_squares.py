@@ -13,7 +13,8 @@ from phytoscope.models.adapters import adapt_network
 from phytoscope.models.meaning import Meaning, TargetMeaning
 from phytoscope.models.network import build_network
 from phytoscope.models.target import fit_target_scale
-from phytoscope.schema.config import AdaptConfig, AugmentPreset, ModelConfig, TargetTransform, TaskConfig, TrainerConfig
+from phytoscope.schema.choices import AugmentPreset, TargetTransform
+from phytoscope.schema.config import AdaptConfig, ModelConfig, TaskConfig, TrainerConfig
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.train.checkpoints import LAST_NAME, load_network_state
 from phytoscope.train.fit import fit_task

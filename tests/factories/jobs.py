@@ -13,24 +13,19 @@ from phytoscope.models.adapters import adapt_network
 from phytoscope.models.meaning import Meaning, TargetMeaning
 from phytoscope.models.network import build_network
 from phytoscope.models.target import fit_target_scale
+from phytoscope.schema.choices import AdaptKind, AugmentPreset, DataKind, ResizeMode, TargetTransform, TrainMode
 from phytoscope.schema.config import (
     AdaptConfig,
-    AdaptKind,
     AuditConfig,
-    AugmentPreset,
     DataConfig,
-    DataKind,
     EvaluateConfig,
     ModelConfig,
     PackageConfig,
     PathsConfig,
-    ResizeMode,
     RunConfig,
     SweepConfig,
-    TargetTransform,
     TaskConfig,
     TrainerConfig,
-    TrainMode,
 )
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.train.job import TrainingJob

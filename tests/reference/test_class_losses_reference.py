@@ -13,7 +13,8 @@ from phytoscope.models.losses.classification import (
     weigh_by_effective_number,
     weigh_classes,
 )
-from phytoscope.schema.config import ClassWeighting, TaskConfig
+from phytoscope.schema.choices import ClassWeighting
+from phytoscope.schema.config import TaskConfig
 
 COUNTS = torch.tensor([900, 80, 20])
 PLAIN = TaskConfig(label_smoothing=0.0, class_weighting=ClassWeighting.none)

@@ -10,7 +10,8 @@ from sklearn.preprocessing import PowerTransformer
 from phytoscope.models.losses.regression import ValueLoss
 from phytoscope.models.target import fit_scale, fit_target_scale
 from phytoscope.models.target_curve import bend, fit_power
-from phytoscope.schema.config import RegressionLoss, TargetTransform, TaskConfig
+from phytoscope.schema.choices import RegressionLoss, TargetTransform
+from phytoscope.schema.config import TaskConfig
 
 RNG = np.random.default_rng(0)
 AMOUNTS = RNG.gamma(2, 1.5, 300)

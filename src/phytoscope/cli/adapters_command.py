@@ -40,7 +40,7 @@ def adapters(settings: Settings = None) -> None:
     words = ["data=plantvillage", "data.root=.", *(word for word in settings or [] if not word.startswith("adapt="))]
     config = compose_config(words)
     with err.status("Starting"):
-        from phytoscope.schema.config import AdaptKind
+        from phytoscope.schema.choices import AdaptKind
     table = Table(title=f"{config.model.backbone}, head of {classes} classes", title_justify="left")
     table.add_column("adapt")
     table.add_column("trained beside the head")

@@ -9,7 +9,7 @@ from rich.markup import escape
 from phytoscope.cli.compose import compose
 from phytoscope.cli.inspect_words import translate_words
 from phytoscope.cli.terminal import EXIT_FINDINGS, TerminalProgress, err, out, say
-from phytoscope.schema.config import FailOn
+from phytoscope.schema.choices import FailOn
 
 if TYPE_CHECKING:
     from phytoscope.schema.audit import AuditReport, Finding

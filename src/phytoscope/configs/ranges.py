@@ -7,7 +7,8 @@ from functools import reduce
 from typing import Any
 
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import ClassWeighting, DataKind, RegressionLoss, RunConfig, Sampling
+from phytoscope.schema.choices import ClassWeighting, DataKind, RegressionLoss, Sampling
+from phytoscope.schema.config import RunConfig
 from phytoscope.schema.table import Task
 
 _Rule = tuple[Callable[[float], bool], str]
@@ -60,6 +61,15 @@ _RULES: dict[str, _Rule] = {
     "evaluate.deciles": _POSITIVE,
     "evaluate.confusions": _NOT_NEGATIVE,
     "evaluate.batch_size": _POSITIVE,
+    "evaluate.bootstrap": _NOT_NEGATIVE,
+    "evaluate.confidence": (lambda value: 0.5 <= value < 1, "at least 0.5 and below 1"),
+    "evaluate.coverage": (lambda value: 0.5 <= value < 1, "at least 0.5 and below 1"),
+    "evaluate.false_reject": (lambda value: 0 < value < 0.5, "above 0 and below 0.5"),
+    "evaluate.error_rate": (lambda value: 0 < value < 1, "above 0 and below 1"),
+    "evaluate.tolerance": _POSITIVE,
+    "evaluate.views": (lambda value: value in (1, 2, 4, 8), "1, 2, 4 or 8"),
+    "evaluate.explanations": _NOT_NEGATIVE,
+    "evaluate.robustness": _NOT_NEGATIVE,
     "package.golden": _POSITIVE,
     "audit.max_images": _POSITIVE,
     "audit.folds": (lambda value: value > 1, "above 1"),

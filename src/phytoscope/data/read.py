@@ -6,7 +6,8 @@ from phytoscope.data.readers.read_plantvillage import read_plantvillage
 from phytoscope.data.source import Source
 from phytoscope.data.validate.more_columns import check_more_columns
 from phytoscope.data.validate.rules import check_rule_names
-from phytoscope.schema.config import DataConfig, DataKind
+from phytoscope.schema.choices import DataKind
+from phytoscope.schema.config import DataConfig
 
 _READERS = {
     DataKind.folder: read_folder,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from phytoscope.errors import ConfigError, MissingDependencyError, require
 from phytoscope.models.network import PlantNetwork
-from phytoscope.schema.config import Runtime
+from phytoscope.schema.choices import Runtime
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.transforms.stream import count_cores, map_ordered
 

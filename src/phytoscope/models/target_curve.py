@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from phytoscope.schema.config import TargetTransform
+from phytoscope.schema.choices import TargetTransform
 
 # At 0 and at 2 the curve of Yeo and Johnson is the logarithm of positive and of negative numbers. Further out it has a
 # ceiling, and answers that come near it would be brought back as anything up to infinity.

@@ -17,7 +17,7 @@ from phytoscope.predict.card import write_card
 from phytoscope.predict.onnx import export_onnx
 from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_folder_atomic, write_json
-from phytoscope.schema.config import OnnxExport
+from phytoscope.schema.choices import OnnxExport
 from phytoscope.schema.package import PACKAGE_FORMAT, ModelDescription
 from phytoscope.transforms.decode import read_bytes
 

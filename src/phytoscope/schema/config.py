@@ -4,190 +4,33 @@ Fields that are None mean "chosen from the data or the backbone"; what was chose
 """
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from omegaconf import MISSING
 
+from phytoscope.schema.choices import (
+    AdaptKind,
+    AugmentPreset,
+    Averaging,
+    CalibrationKind,
+    ClassWeighting,
+    CompileChoice,
+    DataKind,
+    FailOn,
+    IntervalKind,
+    NoveltyKind,
+    OnnxExport,
+    OptimizerKind,
+    Pruner,
+    RegressionLoss,
+    ResizeMode,
+    Runtime,
+    Sampling,
+    SetKind,
+    TargetTransform,
+    TrainMode,
+)
 from phytoscope.schema.table import Task
-
-
-class DataKind(StrEnum):
-    """Layouts of the user's data that can be read."""
-
-    folder = "folder"
-    plantvillage = "plantvillage"
-    table = "table"
-    farmbot_biomass = "farmbot_biomass"
-
-
-class ResizeMode(StrEnum):
-    """How an image of any size becomes the square that the network sees.
-
-    `crop`: shorter side to the size, then the centre; `squash`: both sides to the size, all pixels kept;
-    `letterbox`: longer side to the size, the rest padded; `fixed_scale`: every image scaled by the same factor and
-    padded, so that a centimetre stays the same number of pixels; `auto`: `fixed_scale` when the images' sizes differ
-    by less than a factor of two, else `letterbox`.
-    """
-
-    auto = "auto"
-    crop = "crop"
-    squash = "squash"
-    letterbox = "letterbox"
-    fixed_scale = "fixed_scale"
-
-
-class AugmentPreset(StrEnum):
-    """Which random changes training images go through.
-
-    `leaf`: any view of a leaf under any light; `top_view`: a fixed camera above the plant, where turning and mirroring
-    change nothing but a change of scale would change the answer; `side_view`: a fixed camera beside the plant, mirrored
-    only; `none`: images as they are.
-    """
-
-    leaf = "leaf"
-    top_view = "top_view"
-    side_view = "side_view"
-    none = "none"
-
-
-class AdaptKind(StrEnum):
-    """Which parameters of the backbone are trained or added; the head always is.
-
-    `head`: none (linear probe); `bitfit`: biases; `norm`: scale and shift of the normalisation layers; `se`:
-    squeeze-and-excite blocks; `lora`: low-rank updates of pointwise and regular convolutions and of linear layers;
-    `ssf`: a scale and a shift after each of these and after each normalisation; `last_stages`: the last stages as they
-    are; `full`: all.
-    """
-
-    head = "head"
-    bitfit = "bitfit"
-    norm = "norm"
-    se = "se"
-    lora = "lora"
-    ssf = "ssf"
-    last_stages = "last_stages"
-    full = "full"
-
-
-class TrainMode(StrEnum):
-    """How the work of training is arranged.
-
-    `plain`: every epoch augments the images and runs the whole network; `features`: a backbone that is not trained sees
-    some views of each image once and the head is fitted to its features to the end, so that epochs, learning rate,
-    weight decay and dropout have no part in it; `trunk`: the stages that are not trained do the same, and the
-    rest is trained on their activations; `auto`: chosen from a short measurement.
-    """
-
-    auto = "auto"
-    plain = "plain"
-    features = "features"
-    trunk = "trunk"
-
-
-class Runtime(StrEnum):
-    """What computes the part of a network that is not trained; `auto` takes the fastest one that is installed."""
-
-    auto = "auto"
-    torch = "torch"
-    onnxruntime = "onnxruntime"
-    openvino = "openvino"
-
-
-class Averaging(StrEnum):
-    """Average of the weights over training steps that is evaluated and kept instead of the last weights.
-
-    `ema`: exponential moving average (Polyak and Juditsky 1992, doi 10.1137/0330046); `swa`: plain mean over the last
-    quarter of the epochs (Izmailov 2018, arXiv 1803.05407).
-    """
-
-    none = "none"
-    ema = "ema"
-    swa = "swa"
-
-
-class CompileChoice(StrEnum):
-    """Whether the network is compiled for training; `auto` does so on a GPU, and on a CPU when it will pay."""
-
-    auto = "auto"
-    always = "always"
-    never = "never"
-
-
-class Sampling(StrEnum):
-    """How often an image is seen: once an epoch (`shuffle`), or so that every class is seen equally often."""
-
-    shuffle = "shuffle"
-    balanced = "balanced"
-
-
-class OptimizerKind(StrEnum):
-    """Optimisers on offer."""
-
-    adam = "adam"
-    adamw = "adamw"
-
-
-class RegressionLoss(StrEnum):
-    """Losses of a number.
-
-    `mse`, `huber` and `quantile` on the learned scale; `gamma` and `tweedie` are deviances of amounts whose spread
-    grows with their mean, in the user's unit with a logarithmic link (`tweedie` allows zeros).
-    """
-
-    mse = "mse"
-    huber = "huber"
-    quantile = "quantile"
-    gamma = "gamma"
-    tweedie = "tweedie"
-
-
-class TargetTransform(StrEnum):
-    """Change of scale before the target is standardised; `auto` chooses by cross-validation over training groups."""
-
-    auto = "auto"
-    none = "none"
-    log1p = "log1p"
-    sqrt = "sqrt"
-    yeo_johnson = "yeo_johnson"
-
-
-class ClassWeighting(StrEnum):
-    """How rare classes count in the loss.
-
-    `balanced` weighs each class by the inverse of its frequency; `effective` by the inverse of its effective number of
-    images (Cui 2019, doi 10.1109/CVPR.2019.00949), which is milder.
-    """
-
-    none = "none"
-    balanced = "balanced"
-    effective = "effective"
-
-
-class Pruner(StrEnum):
-    """Which trials of a sweep are ended early; `asha` and `hyperband` halve again and again."""
-
-    none = "none"
-    median = "median"
-    asha = "asha"
-    hyperband = "hyperband"
-
-
-class OnnxExport(StrEnum):
-    """Whether the package holds an ONNX file; `auto` writes one when the export extra is installed."""
-
-    auto = "auto"
-    always = "always"
-    never = "never"
-
-
-class FailOn(StrEnum):
-    """Severity of a finding from which on an inspection counts as failed."""
-
-    error = "error"
-    warning = "warning"
-    note = "note"
-    never = "never"
 
 
 @dataclass
@@ -239,6 +82,7 @@ class DataConfig:
         max_megapixels: Larger images are rejected before they are decoded (decompression bombs).
         resize: How images become squares.
         augment: Preset of random changes in training.
+        backgrounds: Folder of pictures without plants that `augment=field` sets leaves before, beside drawn textures.
         split: Shares of the splits.
         workers: How many images are read at once; None takes one per core.
     """
@@ -264,6 +108,7 @@ class DataConfig:
     max_megapixels: float = 100.0
     resize: ResizeMode = ResizeMode.squash
     augment: AugmentPreset = AugmentPreset.leaf
+    backgrounds: str | None = None
     split: SplitConfig = field(default_factory=SplitConfig)
     workers: int | None = None
 
@@ -459,17 +304,52 @@ class SweepConfig:
 
 @dataclass
 class EvaluateConfig:
-    """What the report shows.
+    """How answers are judged, and what the report shows.
 
     Attributes:
         deciles: Slices of the true value in the error table.
         confusions: Pairs of mixed-up classes shown with pictures.
         batch_size: Images a step while predicting.
+        bootstrap: Draws of groups with replacement for the interval of every metric; 0 leaves intervals out.
+        confidence: Level of these intervals.
+        slices: Columns of the table by which the numbers are shown apart, beside those that are always looked at.
+        calibration: How probabilities are made honest, on the calibration split (classification).
+        coverage: Share of prediction sets and intervals that shall hold the truth.
+        sets: How prediction sets are made (classification).
+        class_conditional: Whether sets shall hold the truth equally often in every class (classification).
+        intervals: How intervals are made (regression).
+        novelty: How it is measured that an image is unlike all that the model learned from.
+        false_reject: Share of images like the training images that may be rejected as unlike them.
+        error_rate: Share of wrong answers that is wanted among accepted ones.
+        tolerance: Largest error of an answer that still counts as right, in the unit of the target (regression); when
+            None, accepted answers are those whose interval is not unusually wide.
+        views: Turned and mirrored versions of each image whose answers are averaged: 1, 2, 4 or 8.
+        external: Further sets to score, each as `NAME=DIR` or `NAME=TABLE`.
+        class_map: Class of a further set -> class of the model, where they are not called the same (classification).
+        explanations: Images whose answer is explained by a heat map; 0 leaves them out.
+        robustness: Test images that are spoiled in many ways to see what the model stands; 0 leaves this out.
     """
 
     deciles: int = 10
     confusions: int = 8
     batch_size: int = 64
+    bootstrap: int = 1000
+    confidence: float = 0.95
+    slices: list[str] = field(default_factory=list)
+    calibration: CalibrationKind = CalibrationKind.temperature
+    coverage: float = 0.9
+    sets: SetKind = SetKind.raps
+    class_conditional: bool = False
+    intervals: IntervalKind = IntervalKind.auto
+    novelty: NoveltyKind = NoveltyKind.auto
+    false_reject: float = 0.02
+    error_rate: float = 0.05
+    tolerance: float | None = None
+    views: int = 1
+    external: list[str] = field(default_factory=list)
+    class_map: dict[str, str] = field(default_factory=dict)
+    explanations: int = 12
+    robustness: int = 40
 
 
 @dataclass

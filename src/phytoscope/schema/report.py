@@ -19,12 +19,16 @@ class MetricValue:
         value: The number; None where it is not defined (for example R2 of one sample).
         unit: Unit of the value; empty for fractions and counts.
         higher_is_better: Which direction is better.
+        low: Lower end of the interval of the value for other plants like these; None where it is not known.
+        high: Upper end of the interval.
     """
 
     name: str
     value: float | None
     unit: str
     higher_is_better: bool
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,35 @@ class Baseline:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """Precision, recall and F1 of one class, each a fraction 0-1 (None when undefined), and its number of images."""
+    """Numbers of one class, each a fraction 0-1 or None when undefined.
+
+    Attributes:
+        name: The class.
+        support: Its number of images.
+        precision: Share of the images given this name that deserve it.
+        recall: Share of the images of this class that were found.
+        f1: Both in one.
+        precision_low: Lower end of the interval of the precision; None where it is not known, as for the others.
+        precision_high: Upper end.
+        recall_low: Lower end of the interval of the recall.
+        recall_high: Upper end.
+        f1_low: Lower end of the interval of F1.
+        f1_high: Upper end.
+        n_groups: Groups (leaves, plants) with an image of this class; None in reports of older versions.
+    """
 
     name: str
     support: int
     precision: float | None
     recall: float | None
     f1: float | None
+    precision_low: float | None = None
+    precision_high: float | None = None
+    recall_low: float | None = None
+    recall_high: float | None = None
+    f1_low: float | None = None
+    f1_high: float | None = None
+    n_groups: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +102,10 @@ class DecileRow:
         n: Number of images.
         mae: Mean absolute error.
         bias: Mean of predicted minus true.
+        mae_low: Lower end of the interval of the mean absolute error; None where it is not known, as for the others.
+        mae_high: Upper end.
+        bias_low: Lower end of the interval of the bias.
+        bias_high: Upper end.
     """
 
     decile: int
@@ -84,6 +114,10 @@ class DecileRow:
     n: int
     mae: float
     bias: float
+    mae_low: float | None = None
+    mae_high: float | None = None
+    bias_low: float | None = None
+    bias_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +142,50 @@ class TargetReport:
 
 
 @dataclass(frozen=True)
+class SliceReport:
+    """Numbers of the images that have something in common.
+
+    Attributes:
+        column: What they have in common: a column of the table without its prefix, such as `camera` or `sharpness`.
+        value: Its value, or its range for a column of numbers.
+        n: Images.
+        n_groups: Groups that these belong to.
+        metrics: The model's numbers on them.
+        difference: Accuracy or mean absolute error (its name says which) of these images minus that of all others,
+            with its interval; None where there are too few images or groups to judge.
+        differs: Whether the difference is larger than chance explains, with allowance for how many slices were looked
+            at.
+        worse: Whether it differs to the worse.
+    """
+
+    column: str
+    value: str
+    n: int
+    n_groups: int
+    metrics: list[MetricValue] = field(default_factory=list)
+    difference: MetricValue | None = None
+    differs: bool = False
+    worse: bool = False
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """How the model does on one group (leaf, plant).
+
+    Attributes:
+        group_id: Name of the group.
+        n: Images of it.
+        metric: `accuracy` or `mae`.
+        value: Value of this metric on the images of the group.
+    """
+
+    group_id: str
+    n: int
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
 class SplitReport:
     """All numbers of one split.
 
@@ -122,6 +200,8 @@ class SplitReport:
         deciles: Error by size of the true value (regression only).
         worst: Sample ids of the largest absolute errors, worst first (regression only).
         more_targets: Numbers of the further targets, in the order of the settings (regression only).
+        slices: Numbers of parts of the images, column by column.
+        groups: The groups with the worst numbers, worst first.
     """
 
     n: int
@@ -134,6 +214,8 @@ class SplitReport:
     deciles: list[DecileRow] = field(default_factory=list)
     worst: list[str] = field(default_factory=list)
     more_targets: list[TargetReport] = field(default_factory=list)
+    slices: list[SliceReport] = field(default_factory=list)
+    groups: list[GroupRow] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -153,6 +235,8 @@ class EvaluationReport:
         beats_baseline: Whether the model is better than every baseline on the test split by the main metric; None
             where there is no test split, so that nothing was compared.
         warnings: Sentences a reader must see before believing the numbers (small test split, loses to a baseline, ...).
+        bootstrap: Draws of groups behind each interval; 0 where there are no intervals.
+        confidence: Level of the intervals.
         format: Version of this structure.
     """
 
@@ -167,6 +251,8 @@ class EvaluationReport:
     splits: dict[str, SplitReport]
     beats_baseline: bool | None
     warnings: list[str] = field(default_factory=list)
+    bootstrap: int = 0
+    confidence: float = 0.95
     format: int = REPORT_FORMAT
 
     def to_dict(self) -> dict[str, Any]:
@@ -202,23 +288,45 @@ class EvaluationReport:
 
 
 def _split_from_dict(part: dict[str, Any]) -> SplitReport:
-    def metrics(rows: list[dict[str, Any]]) -> list[MetricValue]:
-        return [MetricValue(**row) for row in rows]
-
-    def baselines(rows: list[dict[str, Any]]) -> list[Baseline]:
-        return [Baseline(**{**row, "metrics": metrics(row["metrics"])}) for row in rows]
-
+    # What reports of older versions lack keeps its default.
     return SplitReport(
         **{
             **part,
-            "metrics": metrics(part["metrics"]),
-            "baselines": baselines(part["baselines"]),
+            "metrics": _metrics_from_list(part["metrics"]),
+            "baselines": _baselines_from_list(part["baselines"]),
             "classes": [ClassRow(**row) for row in part["classes"]],
             "top_confusions": [Confusion(**row) for row in part["top_confusions"]],
             "deciles": [DecileRow(**row) for row in part["deciles"]],
             "more_targets": [
-                TargetReport(**{**row, "metrics": metrics(row["metrics"]), "baselines": baselines(row["baselines"])})
+                TargetReport(
+                    **{
+                        **row,
+                        "metrics": _metrics_from_list(row["metrics"]),
+                        "baselines": _baselines_from_list(row["baselines"]),
+                    }
+                )
                 for row in part.get("more_targets", [])
             ],
+            "slices": [_slice_from_dict(row) for row in part.get("slices", [])],
+            "groups": [GroupRow(**row) for row in part.get("groups", [])],
         }
     )
+
+
+def _slice_from_dict(row: dict[str, Any]) -> SliceReport:
+    difference = row["difference"]
+    return SliceReport(
+        **{
+            **row,
+            "metrics": _metrics_from_list(row["metrics"]),
+            "difference": None if difference is None else MetricValue(**difference),
+        }
+    )
+
+
+def _metrics_from_list(rows: list[dict[str, Any]]) -> list[MetricValue]:
+    return [MetricValue(**row) for row in rows]
+
+
+def _baselines_from_list(rows: list[dict[str, Any]]) -> list[Baseline]:
+    return [Baseline(**{**row, "metrics": _metrics_from_list(row["metrics"])}) for row in rows]

@@ -96,6 +96,26 @@ class RunFolder:
         return self.root / "predictions.parquet"
 
     @property
+    def answers(self) -> Path:
+        """The same rows judged: calibrated, with sets or intervals, verdicts and reasons."""
+        return self.root / "answers.parquet"
+
+    @property
+    def trust(self) -> Path:
+        """What was learned on the calibration split about how far answers can be believed."""
+        return self.root / "trust.json"
+
+    @property
+    def novelty(self) -> Path:
+        """What the training images look like to the network."""
+        return self.root / "novelty.safetensors"
+
+    @property
+    def external(self) -> Path:
+        """Folder of the answers for further sets, one table a set."""
+        return self.root / "external"
+
+    @property
     def report(self) -> Path:
         """EvaluationReport."""
         return self.root / "report.json"

@@ -76,3 +76,17 @@ MODEL_ID: Final = "model_id"
 PREDICTION_COLUMNS: Final = (SAMPLE_ID, PATH, GROUP_ID, SPLIT, PREDICTION, MODEL_ID)
 """In `predictions.parquet`; classification adds label, probability and `prob/<class>`, regression adds target, and
 `prediction/<name>` and `target/<name>` for each further target."""
+
+NOVELTY: Final = "novelty"
+"""How unlike the training images an image is, larger is stranger; missing where not measured."""
+PHOTO_PREFIX: Final = "photo/"
+"""Prefix of one column per measure of the photograph itself."""
+SET: Final = "set"
+"""Prediction set: JSON list of class names, in the order of the model's (classification)."""
+SET_SIZE: Final = "set_size"
+LOWER: Final = "lower"
+"""Lower end of the interval of the main target, in its unit; `lower/<name>` for a further one (regression)."""
+UPPER: Final = "upper"
+VERDICT: Final = "verdict"
+REASONS: Final = "reasons"
+"""Names of the reasons against accepting the answer, joined by spaces, the gravest first; empty when accepted."""

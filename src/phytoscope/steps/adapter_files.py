@@ -7,7 +7,8 @@ from phytoscope.models.adapters import Adaptation, load_adapter, save_adapter
 from phytoscope.models.meaning import Meaning
 from phytoscope.models.network import PlantNetwork
 from phytoscope.schema.artifact import hash_file, resolve_path
-from phytoscope.schema.config import AdaptKind, RunConfig
+from phytoscope.schema.choices import AdaptKind
+from phytoscope.schema.config import RunConfig
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.steps.context import RunContext
 from phytoscope.train.job import TrainingJob

@@ -15,7 +15,8 @@ from phytoscope.predict.description import describe_meaning
 from phytoscope.predict.package import state_hash
 from phytoscope.predict.predictor import Predictor, predict_table
 from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_atomic, write_json
-from phytoscope.schema.config import AugmentPreset, RunConfig
+from phytoscope.schema.choices import AugmentPreset
+from phytoscope.schema.config import RunConfig
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.schema.run_folder import RunFolder

@@ -15,7 +15,8 @@ from phytoscope.data.validate import Validated
 from phytoscope.errors import ArtifactError, ConfigError
 from phytoscope.schema.artifact import resolve_path, write_atomic, write_json
 from phytoscope.schema.audit import AuditReport
-from phytoscope.schema.config import DataKind, RunConfig
+from phytoscope.schema.choices import DataKind
+from phytoscope.schema.config import RunConfig
 from phytoscope.schema.inspection_folder import InspectionFolder
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.run_folder import RunFolder

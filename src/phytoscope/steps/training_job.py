@@ -27,7 +27,8 @@ from phytoscope.models.sums import read_sums
 from phytoscope.models.target import TargetScale, fit_scale
 from phytoscope.models.weights import read_state_dict
 from phytoscope.schema.artifact import write_atomic, write_json
-from phytoscope.schema.config import RunConfig, TrainMode
+from phytoscope.schema.choices import TrainMode
+from phytoscope.schema.config import RunConfig
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import GROUP_ID, HEIGHT_PX, LABEL, META_PREFIX, SHA256, TARGET, WIDTH_PX, Task
 from phytoscope.steps.adapter_files import start_from_adapter, write_adapter

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import Averaging, CompileChoice, TrainMode
+from phytoscope.schema.choices import Averaging, CompileChoice, TrainMode
 from phytoscope.train.checkpoints import LAST_NAME
 from phytoscope.train.features import fit_features, start_head
 from phytoscope.train.features.fit import choose_views as count_views

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from phytoscope.data.datamodule import PlantDataModule
-from phytoscope.schema.config import Sampling
+from phytoscope.schema.choices import Sampling
 from phytoscope.schema.table import Task
 from phytoscope.train.checkpoints import restore_network
 from phytoscope.train.fit import fit_task

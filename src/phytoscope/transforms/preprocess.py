@@ -11,7 +11,7 @@ from PIL import Image
 
 from phytoscope.errors import ConfigError, suggest
 from phytoscope.schema.artifact import hash_content
-from phytoscope.schema.config import ResizeMode
+from phytoscope.schema.choices import ResizeMode
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,

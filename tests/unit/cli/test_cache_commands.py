@@ -12,7 +12,7 @@ from factories.runs import run_command
 from phytoscope import cli
 from phytoscope.data.cache.array_store import ArrayKind, open_array_store
 from phytoscope.data.cache.pixel_cache import open_pixel_cache
-from phytoscope.schema.config import ResizeMode
+from phytoscope.schema.choices import ResizeMode
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.transforms.preprocess import Preprocess
 

@@ -16,7 +16,8 @@ from phytoscope.models.network import PlantNetwork, read_backbone_input
 from phytoscope.predict.description import describe_meaning
 from phytoscope.predict.package import load_package, save_package
 from phytoscope.predict.predictor import Predictor
-from phytoscope.schema.config import ModelConfig, OnnxExport, ResizeMode
+from phytoscope.schema.choices import OnnxExport, ResizeMode
+from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.package import ModelDescription
 from phytoscope.transforms.preprocess import Preprocess
 

@@ -13,7 +13,8 @@ from phytoscope.configs import compose_config, list_groups
 from phytoscope.configs.ranges import check_ranges
 from phytoscope.configs.words import normalise_words
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import AdaptKind, DataKind, ResizeMode, RunConfig
+from phytoscope.schema.choices import AdaptKind, DataKind, ResizeMode
+from phytoscope.schema.config import RunConfig
 
 TEXT_KEYS = ["root", "table", "images", "image_column", "target", "label", "unit", "group_pattern"]
 ODD_PATHS = [

@@ -6,7 +6,7 @@ import yaml
 from phytoscope.configs import CONFIG_DIR, compose_config
 from phytoscope.configs.experiment_file import expand_experiment, write_experiment
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import AdaptKind
+from phytoscope.schema.choices import AdaptKind
 from phytoscope.steps.context import plain_settings
 
 DATA = ["data=folder", "data.root=x"]

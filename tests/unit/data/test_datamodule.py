@@ -6,7 +6,7 @@ import torch
 
 from phytoscope.data.batch_order import EpochBatchSampler
 from phytoscope.data.datamodule import PlantDataModule, Samples
-from phytoscope.schema.config import AugmentPreset
+from phytoscope.schema.choices import AugmentPreset
 from phytoscope.transforms.augment import build_augmentation
 
 NOTHING = build_augmentation(AugmentPreset.none, size_px=4, seed=0)

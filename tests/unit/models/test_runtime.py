@@ -11,7 +11,8 @@ from phytoscope.errors import ConfigError, MissingDependencyError
 from phytoscope.models import runtime
 from phytoscope.models.network import build_network
 from phytoscope.models.runtime import PooledFeatures, build_extractor
-from phytoscope.schema.config import ModelConfig, Runtime
+from phytoscope.schema.choices import Runtime
+from phytoscope.schema.config import ModelConfig
 
 SIDE = 32
 

@@ -7,7 +7,8 @@ from phytoscope.errors import ConfigError
 from phytoscope.models.meaning import Meaning, TargetMeaning
 from phytoscope.models.sums import Sums, read_sums
 from phytoscope.models.target import TargetScale
-from phytoscope.schema.config import RegressionLoss, TargetTransform, TaskConfig
+from phytoscope.schema.choices import RegressionLoss, TargetTransform
+from phytoscope.schema.config import TaskConfig
 
 NAMES = ("total", "shoot", "root")
 FREE = (None, None, None)

@@ -10,7 +10,8 @@ from PIL import Image
 
 from phytoscope.models.network import PlantNetwork, read_backbone_input
 from phytoscope.predict.predictor import Predictor
-from phytoscope.schema.config import ModelConfig, ResizeMode
+from phytoscope.schema.choices import ResizeMode
+from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.table import Task
 from phytoscope.transforms.preprocess import Preprocess

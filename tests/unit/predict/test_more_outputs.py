@@ -20,7 +20,8 @@ from phytoscope.predict.description import describe_meaning, read_meaning
 from phytoscope.predict.package import DESCRIPTION_NAME, GOLDEN_NAME, load_package, save_package, verify_package
 from phytoscope.predict.predictor import Predictor, predict_table
 from phytoscope.schema.artifact import hash_content, hash_file, read_json
-from phytoscope.schema.config import ModelConfig, OnnxExport, ResizeMode, TargetTransform
+from phytoscope.schema.choices import OnnxExport, ResizeMode, TargetTransform
+from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import Task

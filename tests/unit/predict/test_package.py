@@ -22,7 +22,7 @@ from phytoscope.predict.package import (
     verify_package,
 )
 from phytoscope.schema.artifact import hash_content, hash_file, read_json
-from phytoscope.schema.config import OnnxExport
+from phytoscope.schema.choices import OnnxExport
 from phytoscope.schema.table import Task
 
 

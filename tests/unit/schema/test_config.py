@@ -7,7 +7,8 @@ import typing
 
 import pytest
 
-from phytoscope.schema.config import SCHEMA_OF_GROUP, DataConfig, DataKind, RunConfig
+from phytoscope.schema.choices import DataKind
+from phytoscope.schema.config import SCHEMA_OF_GROUP, DataConfig, RunConfig
 from phytoscope.schema.progress import Progress, SilentProgress
 from phytoscope.schema.table import Task
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from factories.bright_squares import CONFIG, fit, make_data, make_task, same, weights
-from phytoscope.schema.config import Averaging
+from phytoscope.schema.choices import Averaging
 from phytoscope.train.averaging import WeightAverage, build_average
 from phytoscope.train.checkpoints import BEST_NAME, LAST_NAME, restore_network
 

@@ -8,15 +8,8 @@ import pytest
 import torch
 
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import (
-    AdaptConfig,
-    AdaptKind,
-    AugmentPreset,
-    Averaging,
-    CompileChoice,
-    TaskConfig,
-    TrainMode,
-)
+from phytoscope.schema.choices import AdaptKind, AugmentPreset, Averaging, CompileChoice, TrainMode
+from phytoscope.schema.config import AdaptConfig, TaskConfig
 from phytoscope.train import modes
 from phytoscope.train.modes import fit_job, list_plain_only, plan_job
 from phytoscope.train.speed.measure import Speeds, measure_speeds

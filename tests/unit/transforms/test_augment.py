@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from factories.images import make_pixels
-from phytoscope.schema.config import AugmentPreset
+from phytoscope.schema.choices import AugmentPreset
 from phytoscope.transforms.augment import build_augmentation
 
 PRESETS = [AugmentPreset.leaf, AugmentPreset.top_view, AugmentPreset.side_view]
@@ -64,7 +64,7 @@ def test_another_process_gives_the_same():
     """Nothing random is left that a new start would draw again."""
     code = (
         "import sys, zlib, numpy as np\n"
-        "from phytoscope.schema.config import AugmentPreset\n"
+        "from phytoscope.schema.choices import AugmentPreset\n"
         "from phytoscope.transforms.augment import build_augmentation\n"
         "pixels = np.frombuffer(sys.stdin.buffer.read(), dtype=np.uint8).reshape(64, 64, 3)\n"
         "change = build_augmentation(AugmentPreset.leaf, size_px=64, seed=0)\n"

@@ -9,7 +9,7 @@ from PIL import Image
 
 from factories.images import make_pixels
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import ResizeMode
+from phytoscope.schema.choices import ResizeMode
 from phytoscope.transforms.preprocess import Preprocess, choose_resize
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

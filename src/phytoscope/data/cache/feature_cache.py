@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from phytoscope.data.cache.array_store import ArrayKind, ArrayStore, open_array_store
-from phytoscope.schema.config import AugmentPreset
+from phytoscope.schema.choices import AugmentPreset
 from phytoscope.transforms.preprocess import Preprocess
 
 _FORMAT = 1

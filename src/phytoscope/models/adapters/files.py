@@ -15,7 +15,8 @@ from phytoscope.errors import WeightsError
 from phytoscope.models.adapters.adaptation import Adaptation, adapt_network
 from phytoscope.models.network import PlantNetwork
 from phytoscope.schema.artifact import write_atomic
-from phytoscope.schema.config import AdaptConfig, AdaptKind
+from phytoscope.schema.choices import AdaptKind
+from phytoscope.schema.config import AdaptConfig
 
 _FORMAT = "phytoscope-adapter-1"
 _HEAD = "head."

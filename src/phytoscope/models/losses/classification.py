@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from phytoscope.schema.config import ClassWeighting, TaskConfig
+from phytoscope.schema.choices import ClassWeighting
+from phytoscope.schema.config import TaskConfig
 
 EFFECTIVE_BETA = 0.999
 """Beta of the effective number of images (Cui 2019): beyond about 1 / (1 - beta) images a class gains no more."""

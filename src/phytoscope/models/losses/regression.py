@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from phytoscope.models.target import LINK_LIMIT, TargetScale
-from phytoscope.schema.config import RegressionLoss, TaskConfig
+from phytoscope.schema.choices import RegressionLoss
+from phytoscope.schema.config import TaskConfig
 
 
 class ValueLoss(nn.Module):

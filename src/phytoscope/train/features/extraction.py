@@ -22,7 +22,7 @@ from phytoscope.models.adapters.hashing import hash_backbone
 from phytoscope.models.network import PlantNetwork
 from phytoscope.models.runtime import Extractor, PooledFeatures, build_extractor
 from phytoscope.schema.artifact import hash_content
-from phytoscope.schema.config import AugmentPreset, Runtime
+from phytoscope.schema.choices import AugmentPreset, Runtime
 from phytoscope.schema.progress import Progress, SilentProgress
 from phytoscope.train.features.views import iterate_view
 from phytoscope.train.job import TrainingJob

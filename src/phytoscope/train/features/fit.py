@@ -13,7 +13,7 @@ from torch import Tensor
 from phytoscope.data.datamodule import Samples
 from phytoscope.errors import TrainingError
 from phytoscope.schema.artifact import write_atomic
-from phytoscope.schema.config import AugmentPreset, Sampling
+from phytoscope.schema.choices import AugmentPreset, Sampling
 from phytoscope.schema.table import Task
 from phytoscope.train.features.axes import Axes, fit_axes
 from phytoscope.train.features.extraction import FeatureExtraction, keep_bound, open_extraction

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from phytoscope.data.datamodule import Batch
 from phytoscope.errors import TrainingError
-from phytoscope.schema.config import OptimizerKind
+from phytoscope.schema.choices import OptimizerKind
 from phytoscope.train.job import TrainingJob
 from phytoscope.train.plain import build_datamodule, build_task
 from phytoscope.train.speed.device import choose_device

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phytoscope.models.target import fit_target_scale
-from phytoscope.schema.config import TargetTransform
+from phytoscope.schema.choices import TargetTransform
 from phytoscope.train.scales.smearing import thin_residuals
 
 SMALLEST_GROUPS = 5

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phytoscope.models.target import TargetScale
-from phytoscope.schema.config import TargetTransform
+from phytoscope.schema.choices import TargetTransform
 
 SMALLEST_GROUPS = 6
 """With fewer validation groups nobody knows how wrong the answers are."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from phytoscope.schema.config import TrainMode
+from phytoscope.schema.choices import TrainMode
 from phytoscope.train.speed.measure import Speeds
 
 _MUST_BE_FASTER = 0.75

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from phytoscope.models.network import PlantNetwork
-from phytoscope.schema.config import CompileChoice
+from phytoscope.schema.choices import CompileChoice
 
 # Measured by benchmarks/speed.py on a small convolutional net: what compilation costs for each size of the images, and
 # what a compiled step saves.

@@ -6,7 +6,7 @@ from typing import Any
 
 from phytoscope.errors import ArtifactError
 from phytoscope.schema.artifact import read_json, write_json
-from phytoscope.schema.config import TrainMode
+from phytoscope.schema.choices import TrainMode
 
 PLAN_NAME = "speed.json"
 

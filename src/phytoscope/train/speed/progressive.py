@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from timm.models import get_pretrained_cfg
 
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import AugmentPreset, RunConfig
+from phytoscope.schema.choices import AugmentPreset
+from phytoscope.schema.config import RunConfig
 from phytoscope.schema.table import Task
 from phytoscope.transforms.augment import Augmentation
 

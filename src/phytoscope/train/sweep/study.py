@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from phytoscope.errors import ConfigError, StorageError, require
-from phytoscope.schema.config import Pruner
+from phytoscope.schema.choices import Pruner
 from phytoscope.train.sweep.space import Dimension
 
 REASON = "reason"

@@ -15,7 +15,8 @@ from phytoscope.errors import TrainingError
 from phytoscope.models.adapters import Adaptation
 from phytoscope.models.mixing import BatchMixer
 from phytoscope.models.network import PlantNetwork
-from phytoscope.schema.config import OptimizerKind, TrainerConfig
+from phytoscope.schema.choices import OptimizerKind
+from phytoscope.schema.config import TrainerConfig
 from phytoscope.schema.report import MetricValue
 from phytoscope.train.averaging import build_average
 from phytoscope.train.checkpoints import drop_frozen, list_changing, put_back_frozen

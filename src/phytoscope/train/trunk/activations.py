@@ -16,7 +16,7 @@ from phytoscope.data.datamodule import Samples
 from phytoscope.errors import DataValidationError
 from phytoscope.models.runtime import Extractor, build_extractor
 from phytoscope.schema.artifact import hash_content
-from phytoscope.schema.config import AugmentPreset
+from phytoscope.schema.choices import AugmentPreset
 from phytoscope.train.features.views import iterate_view
 from phytoscope.train.job import TrainingJob
 from phytoscope.train.speed.device import choose_device

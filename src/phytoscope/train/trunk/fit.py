@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from phytoscope.data.datamodule import Samples
-from phytoscope.schema.config import AugmentPreset, CompileChoice
+from phytoscope.schema.choices import AugmentPreset, CompileChoice
 from phytoscope.schema.pixels import PixelSource
 from phytoscope.train.job import TrainingJob
 from phytoscope.train.plain import fit_batches

@@ -16,7 +16,7 @@ from phytoscope.data.cache.cache_care import PieceKind, bound_cache, list_cache,
 from phytoscope.data.cache.pixel_cache import open_pixel_cache
 from phytoscope.data.cache_tag import tag_cache
 from phytoscope.errors import ConfigError, DataNotFoundError
-from phytoscope.schema.config import ResizeMode
+from phytoscope.schema.choices import ResizeMode
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.transforms.preprocess import Preprocess
 

@@ -19,7 +19,7 @@ from phytoscope.data.cache import pixel_cache as cache_module
 from phytoscope.data.cache import shards
 from phytoscope.data.cache.pixel_cache import open_pixel_cache
 from phytoscope.errors import ArtifactError, ImageReadError, StorageError
-from phytoscope.schema.config import ResizeMode
+from phytoscope.schema.choices import ResizeMode
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.transforms.decode import read_image
 from phytoscope.transforms.preprocess import Preprocess
@@ -252,7 +252,7 @@ from pathlib import Path
 import pandas as pd
 from phytoscope.data.cache import shards
 from phytoscope.data.cache.pixel_cache import open_pixel_cache
-from phytoscope.schema.config import ResizeMode
+from phytoscope.schema.choices import ResizeMode
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.transforms.preprocess import Preprocess
 
@@ -331,7 +331,7 @@ def test_full_disk_is_an_error_and_not_a_crash(manifest, tmp_path):
         "import pandas as pd\n"
         "from phytoscope.data.cache.pixel_cache import open_pixel_cache\n"
         "from phytoscope.errors import StorageError\n"
-        "from phytoscope.schema.config import ResizeMode\n"
+        "from phytoscope.schema.choices import ResizeMode\n"
         "from phytoscope.schema.progress import SilentProgress\n"
         "from phytoscope.transforms.preprocess import Preprocess\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"

@@ -4,7 +4,8 @@ import pytest
 
 from phytoscope.data.readers.more_columns import MoreColumns, find_more_columns
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import DataConfig, DataKind
+from phytoscope.schema.choices import DataKind
+from phytoscope.schema.config import DataConfig
 
 COLUMNS = ["leaf area (cm2)", "shoot_g", "age_days", "condition"]
 

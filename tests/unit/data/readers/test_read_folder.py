@@ -10,7 +10,8 @@ from factories.images import write_image
 from phytoscope.data.read import read_source
 from phytoscope.data.readers.read_folder import group_by_pattern, read_folder
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError
-from phytoscope.schema.config import DataConfig, DataKind
+from phytoscope.schema.choices import DataKind
+from phytoscope.schema.config import DataConfig
 from phytoscope.schema.table import Task
 
 

@@ -9,7 +9,8 @@ from factories.tables import look_and_validate, make_dataset, write_csv, write_x
 from phytoscope.data.read import read_source
 from phytoscope.data.source import faults_to_table
 from phytoscope.errors import ConfigError, DataNotFoundError
-from phytoscope.schema.config import DataConfig, DataKind
+from phytoscope.schema.choices import DataKind
+from phytoscope.schema.config import DataConfig
 from phytoscope.schema.table import Task
 
 

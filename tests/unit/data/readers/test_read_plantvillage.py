@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from factories.images import write_image
 from phytoscope.data.readers.read_plantvillage import group_by_photo_number, photo_tag, read_plantvillage
 from phytoscope.errors import DataNotFoundError, DataValidationError
-from phytoscope.schema.config import DataConfig, DataKind
+from phytoscope.schema.choices import DataKind
+from phytoscope.schema.config import DataConfig
 
 RUST, SCAB = "Corn_(maize)___Common_rust_", "Apple___Apple_scab"
 

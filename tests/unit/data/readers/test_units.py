@@ -8,7 +8,8 @@ from factories.tables import make_dataset, write_csv
 from phytoscope.data.read import read_source
 from phytoscope.data.readers.units import fold_name, is_amount, same_unit, split_unit
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import DataConfig, DataKind
+from phytoscope.schema.choices import DataKind
+from phytoscope.schema.config import DataConfig
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from phytoscope.data.readers.read_labels import read_labels
 from phytoscope.data.readers.read_table import read_table
 from phytoscope.data.readers.workbook import read_workbook
 from phytoscope.errors import ConfigError, DataValidationError
-from phytoscope.schema.config import DataConfig, DataKind
+from phytoscope.schema.choices import DataKind
+from phytoscope.schema.config import DataConfig
 
 
 def save(path, rows, merged=(), sheets=()):

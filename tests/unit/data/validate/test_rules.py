@@ -13,7 +13,8 @@ from phytoscope.data.validate.fault_log import FaultLog
 from phytoscope.data.validate.rule_text import parse_rule
 from phytoscope.data.validate.rules import check_rules
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import DataConfig, DataKind
+from phytoscope.schema.choices import DataKind
+from phytoscope.schema.config import DataConfig
 from phytoscope.schema.table import Task
 
 WRONG_RULES = {

@@ -15,7 +15,8 @@ from phytoscope.data.source import Fault
 from phytoscope.data.validate.table_schema import check_manifest
 from phytoscope.data.validate.validation import check_learnable, check_strict, summarise_rejected, validate_source
 from phytoscope.errors import DataValidationError
-from phytoscope.schema.config import DataConfig, DataKind
+from phytoscope.schema.choices import DataKind
+from phytoscope.schema.config import DataConfig
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import MANIFEST_COLUMNS, REJECTED_COLUMNS, UNLABELLED_COLUMNS, Task
 

@@ -9,7 +9,8 @@ from torch import nn
 from factories.adapters import FAMILIES, FITTING, adapt, build, disturb, draw_images, take_steps
 from phytoscope.errors import ConfigError
 from phytoscope.models.adapters import adapt_network, merge_adapters
-from phytoscope.schema.config import AdaptConfig, AdaptKind
+from phytoscope.schema.choices import AdaptKind
+from phytoscope.schema.config import AdaptConfig
 
 EXPECTED = {
     "bitfit": lambda name, _: name.endswith(".bias"),

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from phytoscope.models.losses.regression import ValueLoss
 from phytoscope.models.target import fit_scale
-from phytoscope.schema.config import RegressionLoss, TargetTransform, TaskConfig
+from phytoscope.schema.choices import RegressionLoss, TargetTransform
+from phytoscope.schema.config import TaskConfig
 
 AMOUNTS = np.array([0.5, 1.0, 2.0, 4.0, 7.5])
 LINKED = ("gamma", "tweedie")

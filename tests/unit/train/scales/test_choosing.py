@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phytoscope.schema.config import TargetTransform
+from phytoscope.schema.choices import TargetTransform
 from phytoscope.train.scales import choosing
 from phytoscope.train.scales.choosing import choose_transform
 

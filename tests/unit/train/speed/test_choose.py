@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from phytoscope.schema.config import TrainMode
+from phytoscope.schema.choices import TrainMode
 from phytoscope.train.speed.choose import (
     Workload,
     choose_mode,

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from phytoscope.errors import ConfigError, StorageError
-from phytoscope.schema.config import Pruner
+from phytoscope.schema.choices import Pruner
 from phytoscope.train.sweep.space import Dimension
 from phytoscope.train.sweep.study import (
     FOLDER,

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from phytoscope.errors import ConfigError, DataValidationError
-from phytoscope.schema.config import AdaptConfig, AdaptKind, AugmentPreset, TaskConfig, TrainMode
+from phytoscope.schema.choices import AdaptKind, AugmentPreset, TrainMode
+from phytoscope.schema.config import AdaptConfig, TaskConfig
 from phytoscope.train.modes import fit_job
 from phytoscope.train.plain import fit_plain
 from phytoscope.train.speed.plan import SpeedPlan

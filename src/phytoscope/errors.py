@@ -109,6 +109,7 @@ _EXTRA_OF_MODULE = {
     "onnxscript": "export",
     "openvino": "fast",
     "optuna": "sweep",
+    "pytorch_grad_cam": "explain",
     "sqlalchemy": "sweep",
 }
 

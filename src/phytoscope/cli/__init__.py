@@ -15,6 +15,7 @@ from phytoscope.cli.compose import settings
 from phytoscope.cli.cross_validate_command import cross_validate
 from phytoscope.cli.data_commands import data_app
 from phytoscope.cli.demo_command import demo
+from phytoscope.cli.explain_command import explain
 from phytoscope.cli.fetch_commands import fetch, import_labels, list_datasets
 from phytoscope.cli.find_commands import find_app
 from phytoscope.cli.inspect_command import inspect
@@ -39,6 +40,7 @@ for _command in (
     evaluate,
     package,
     predict,
+    explain,
     cross_validate,
     sweep,
     adapters,

@@ -19,6 +19,7 @@ _PATH_KEYS = (
     "data.root",
     "data.table",
     "data.images",
+    "data.backgrounds",
     "paths.run_dir",
     "paths.runs_dir",
     "paths.cache_dir",
@@ -74,7 +75,21 @@ def compose(settings: Sequence[str] | None) -> "RunConfig":
             "`phytoscope run data=...`."
         )
         raise ConfigError(message)
-    return compose_config(words)
+    config = compose_config(words)
+    _resolve_external(config)
+    return config
+
+
+def _resolve_external(config: "RunConfig") -> None:
+    from phytoscope.configs.external import EXTERNAL, split_external
+    from phytoscope.configs.words import quote_text
+
+    named = split_external(config.evaluate.external)
+    entries = [f"{name}={resolve_path(place, EXTERNAL)}" for name, place in named.items()]
+    if entries != config.evaluate.external:
+        config.evaluate.external = entries
+        words = [word for word in config.overrides if not word.startswith(f"{EXTERNAL}=")]
+        config.overrides = [*words, f"{EXTERNAL}=[{','.join(map(quote_text, entries))}]"]
 
 
 def settings() -> None:

@@ -7,9 +7,10 @@ import typer
 from rich.markup import escape
 
 from phytoscope.cli.terminal import TerminalProgress, err, out
-from phytoscope.errors import ConfigError
+from phytoscope.errors import ConfigError, DataValidationError
 
 if TYPE_CHECKING:
+    from phytoscope.predict.batch import Tally
     from phytoscope.predict.covariate_rows import CovariateRows
     from phytoscope.predict.predictor import Predictor
 
@@ -36,7 +37,12 @@ def predict(
 
     A model that was trained with data.covariates reads them from --table; those that are not there count as missing.
 
-    A photograph that cannot be read becomes a row with an `error`; the others are answered all the same.
+    Each answer has a `verdict`: accept it, let a person review it, or reject the picture and take another one. The
+    `reasons` say what to do ("blurred: hold the camera still"). `set` names every class that the answer may be, and
+    `lower` and `upper` are the ends of the interval of a number.
+
+    A photograph that cannot be read becomes a row with an `error`; the others are answered all the same. When none of
+    them can be read, the exit code is 2.
     """
     if output.exists() and not overwrite:
         message = f"the output {str(output)!r} exists: choose another name, or add --overwrite to replace it."
@@ -50,17 +56,43 @@ def predict(
     known = _read_known(predictor, table)
     progress = TerminalProgress()
     try:
-        done, failed = predict_files(
+        tally = predict_files(
             predictor, sources, output, probs=probs, batch_size=batch_size, known=known, progress=progress
         )
     finally:
         progress.finish()
-    note = f", {failed} with an error (column `error`)" if failed else ""
-    out.print(escape(f"{done} answered{note}: {output}"))
+    if tally.answered == 0:
+        message = (
+            f"none of the {tally.failed} images could be read, the first one is {tally.first_error}; "
+            f"{str(output)!r} says for each what is wrong."
+        )
+        raise DataValidationError(message)
+    note = f", {tally.failed} with an error (column `error`)" if tally.failed else ""
+    out.print(escape(f"{tally.answered} answered{note}: {output}"))
+    _report_verdicts(predictor, tally)
     if known is not None and known.unmatched > 0:
         err.print(
             escape(f"{table}: no row for {known.unmatched} of the images; they were answered from the picture alone")
         )
+
+
+_SHOWN_REASONS = 3
+
+
+def _report_verdicts(predictor: "Predictor", tally: "Tally") -> None:
+    from phytoscope.schema.verdict import REASON_WORDS, Verdict
+
+    if predictor.trust is None:
+        columns = "verdict, reasons, set" if predictor.description.class_names else "verdict, reasons, lower, upper"
+        err.print(
+            f"The package holds nothing to judge its answers by, as it was made by an earlier version: {columns} and "
+            "novelty are empty. `phytoscope evaluate` and `phytoscope package` with paths.run_dir=RUN add it."
+        )
+        return
+    words = {Verdict.accept: "accepted", Verdict.review: "to review", Verdict.reject: "rejected"}
+    out.print(", ".join(f"{tally.verdicts[verdict]} {word}" for verdict, word in words.items()))
+    for reason, count in tally.reasons.most_common(_SHOWN_REASONS):
+        out.print(escape(f"  {count} x {REASON_WORDS[reason]}"))
 
 
 def _read_known(predictor: "Predictor", table: Path | None) -> "CovariateRows | None":

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
+from phytoscope.configs.external import list_external_faults
 from phytoscope.errors import ConfigError
 from phytoscope.schema.choices import ClassWeighting, DataKind, RegressionLoss, Sampling
 from phytoscope.schema.config import RunConfig
@@ -95,7 +96,7 @@ def check_ranges(config: RunConfig) -> None:
             faults.append(f"{key}={value} must be {allowed}")
     if not re.fullmatch(r"[^/\\\0]*[^/\\\0.\s][^/\\\0]*", config.name):
         faults.append(f"name={config.name!r} must be the name of a folder, without slashes")
-    faults += _list_unread(config)
+    faults += [*_list_unread(config), *list_external_faults(config)]
     faults += _list_counted_twice(config) if config.data.task is Task.classification else _list_for_classes(config)
     split = config.data.split
     total = split.val + split.calibration + split.test

@@ -2,19 +2,28 @@
 
 import pandas as pd
 
-from phytoscope.schema.report import Baseline, MetricValue, SplitReport
+from phytoscope.schema.report import Baseline, MetricValue, SliceReport, SplitReport
 from phytoscope.schema.table import GROUP_ID, SPLIT, Split, Task
 
 MIN_TEST_IMAGES = 30
 MIN_TEST_GROUPS = 5
+MIN_INTERVAL_GROUPS = 10
+"""Intervals from fewer groups are rough."""
 MIN_CLASS_IMAGES = 5
 LARGE_GAP = 0.1
 """Difference between validation and test, in macro F1 or R2, that a reader should hear about."""
 _LISTED_CLASSES = 10
+_LISTED_SLICES = 5
 # As an image that names no group is called in the manifest; a user's own "image/7" is a name.
 _UNGROUPED = r"image/[0-9a-f]{16}"
 
-METRIC_NAMES = {"macro_f1": "macro F1", "accuracy": "accuracy", "rmse": "RMSE", "r2": "R2"}
+METRIC_NAMES = {
+    "macro_f1": "macro F1",
+    "accuracy": "accuracy",
+    "rmse": "RMSE",
+    "mae": "mean absolute error",
+    "r2": "R2",
+}
 BASELINE_NAMES = {
     "constant": "always giving the same answer",
     "green_pixels": "a straight line on the number of green pixels",
@@ -71,6 +80,7 @@ def list_warnings(
     )
     if task == Task.classification:
         found += _warn_of_small_classes(test)
+    found += _warn_of_intervals(test) + _warn_of_slices(test)
     return found + _warn_of_gap(splits, "macro_f1" if task == Task.classification else "r2")
 
 
@@ -87,6 +97,34 @@ def _warn_of_size(test: SplitReport) -> list[str]:
             "Pictures of the same plant are alike, so the numbers say little about other plants."
         )
     return found
+
+
+def _warn_of_intervals(test: SplitReport) -> list[str]:
+    if all(metric.low is None for metric in test.metrics):
+        return []
+    if test.n_groups >= MIN_INTERVAL_GROUPS:
+        return []
+    sentence = (
+        f"The ranges of the numbers come from only {test.n_groups} leaves or plants (groups) and are rough: below "
+        f"{MIN_INTERVAL_GROUPS}, other plants may well lie outside them."
+    )
+    return [sentence]
+
+
+def _warn_of_slices(test: SplitReport) -> list[str]:
+    worse = [row for row in test.slices if row.worse]
+    found = [_word_slice(row, row.difference.name, test) for row in worse[:_LISTED_SLICES] if row.difference]
+    if len(worse) > _LISTED_SLICES:
+        found.append(f"Worse in {len(worse) - _LISTED_SLICES} more parts of the photographs: see the slices.")
+    return found
+
+
+def _word_slice(row: SliceReport, metric: str, test: SplitReport) -> str:
+    own, overall = _get_metric(row.metrics, metric), _get_metric(test.metrics, metric)
+    return (
+        f"Worse where {row.column} is {row.value}: {METRIC_NAMES.get(metric, metric)} {_word_range(own)} on {row.n} "
+        f"photographs of {row.n_groups} leaves or plants, against {_word(overall)} on all."
+    )
 
 
 def _warn_of_ungrouped(test: SplitReport, ungrouped: int) -> list[str]:
@@ -145,6 +183,12 @@ def _get_metric(metrics: list[MetricValue], name: str) -> MetricValue | None:
 def _get_value(metrics: list[MetricValue], name: str) -> float | None:
     metric = _get_metric(metrics, name)
     return None if metric is None else metric.value
+
+
+def _word_range(metric: MetricValue | None) -> str:
+    if metric is None or metric.low is None or metric.high is None:
+        return _word(metric)
+    return f"{_word(metric)} ({metric.low:.3g} to {metric.high:.3g})"
 
 
 def _word(metric: MetricValue | None) -> str:

@@ -10,6 +10,8 @@ IntArray = npt.NDArray[np.int64]
 
 TOP_K_FROM_CLASSES = 4
 """Top-3 accuracy is reported from this many classes on: with three it is always 1."""
+CALIBRATION_BINS = 15
+"""Bins of the expected calibration error."""
 
 
 def compute_confusion_matrix(true: IntArray, predicted: IntArray, n_classes: int) -> IntArray:
@@ -54,23 +56,40 @@ def compute_balanced_accuracy(confusion: IntArray) -> float:
     return float(np.mean(np.diag(confusion)[present] / support[present]))
 
 
-def compute_top_k_accuracy(true: IntArray, probs: FloatArray, k: int = 3) -> float:
-    """Share of images whose true class is among the k most probable ones, 0-1.
+def find_top_k(true: IntArray, probs: FloatArray, k: int = 3) -> npt.NDArray[np.bool_]:
+    """Whether the true class of each image is among the k most probable ones.
 
-    Between classes of equal probability the one earlier in the class order wins, as it does for the prediction itself;
-    therefore the result is never below the accuracy.
+    Between classes of equal probability the one earlier in the class order wins, as it does for the prediction itself.
+
+    Args:
+        true: Index of the true class, shape (N,), int64.
+        probs: Probabilities, shape (N, C), float64, rows sum to 1.
+        k: How many classes may be named.
+
+    Returns:
+        Shape (N,), bool.
+    """
+    rank = np.zeros(len(true), dtype=np.int64)
+    own = probs[np.arange(len(true)), true]
+    for index in range(probs.shape[1]):
+        column = probs[:, index]
+        rank += (column > own) | ((column == own) & (index < true))
+    return rank < k
+
+
+def compute_top_k_accuracy(true: IntArray, probs: FloatArray, k: int = 3) -> float:
+    """Share of images whose true class is among the k most probable ones, 0-1; never below the accuracy.
 
     Args:
         true: Index of the true class, shape (N,), int64.
         probs: Probabilities, shape (N, C), float64, rows sum to 1.
         k: How many classes may be named.
     """
-    ranked = np.argsort(-probs, axis=1, kind="stable")[:, :k]
-    return float(np.mean((ranked == true[:, None]).any(axis=1)))
+    return float(np.mean(find_top_k(true, probs, k)))
 
 
-def compute_nll(true: IntArray, probs: FloatArray) -> float:
-    """Mean negative log-likelihood of the true class in nats (log loss), 0 at best.
+def list_nll(true: IntArray, probs: FloatArray) -> FloatArray:
+    """Negative log-likelihood of the true class of each image in nats, shape (N,), 0 at best.
 
     Probabilities are kept away from 0 by the spacing of float64, so one confident mistake costs 36 and not infinity.
 
@@ -79,8 +98,65 @@ def compute_nll(true: IntArray, probs: FloatArray) -> float:
         probs: Probabilities, shape (N, C), float64, rows sum to 1.
     """
     spacing = float(np.finfo(np.float64).eps)
-    chosen = np.clip(probs[np.arange(len(true)), true], spacing, 1.0 - spacing)
-    return float(-np.mean(np.log(chosen)))
+    chosen = np.clip(probs[np.arange(len(true)), true].astype(np.float64), spacing, 1.0 - spacing)
+    return np.asarray(-np.log(chosen))
+
+
+def compute_nll(true: IntArray, probs: FloatArray) -> float:
+    """Mean negative log-likelihood of the true class in nats (log loss), 0 at best; arguments as for `list_nll`."""
+    return float(np.mean(list_nll(true, probs)))
+
+
+def list_brier(true: IntArray, probs: FloatArray) -> FloatArray:
+    """Squared distance of the probabilities from the truth, shape (N,), 0 at best and 2 at worst.
+
+    The sum over all classes, as Brier defined it (1950, doi 10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2).
+
+    Args:
+        true: Index of the true class, shape (N,), int64.
+        probs: Probabilities, shape (N, C), float64, rows sum to 1.
+    """
+    squares: FloatArray = np.einsum("ij,ij->i", probs, probs, dtype=np.float64)
+    # Rounding may leave a perfect answer below 0.
+    return np.asarray(np.maximum(squares - 2.0 * probs[np.arange(len(true)), true] + 1.0, 0.0))
+
+
+def compute_brier(true: IntArray, probs: FloatArray) -> float:
+    """Mean Brier score, 0 at best and 2 at worst; arguments as for `list_brier`."""
+    return float(np.mean(list_brier(true, probs)))
+
+
+def find_confidence_bins(confidence: FloatArray, n_bins: int = CALIBRATION_BINS) -> IntArray:
+    """Sorts images into bins of about equally many by their confidence.
+
+    Args:
+        confidence: Probability of the predicted class, shape (N,), float64, 0-1, N at least 1.
+        n_bins: Most bins; equal values always share one, so that there can be fewer.
+
+    Returns:
+        Bin of each image, shape (N,), int64, without gaps from 0 on.
+    """
+    ordered = np.sort(confidence)
+    wanted = min(n_bins, len(ordered))
+    starts = np.unique(ordered[np.arange(wanted) * len(ordered) // wanted])
+    return np.searchsorted(starts, confidence, side="right") - 1
+
+
+def compute_ece(true: IntArray, predicted: IntArray, probs: FloatArray) -> float:
+    """Expected calibration error with 15 bins of equally many images, 0 at best and 1 at worst.
+
+    The mean distance between how sure the model is and how often it is right. Equally filled bins are adaptive: bins of
+    equal width leave most of them empty where a model is nearly always sure (Nguyen and O'Connor 2015, arXiv
+    1508.05154).
+
+    Args:
+        true: Index of the true class, shape (N,), int64, N at least 1.
+        predicted: Index of the predicted class, shape (N,), int64.
+        probs: Probabilities, shape (N, C), float64, rows sum to 1.
+    """
+    confidence = probs[np.arange(len(true)), predicted].astype(np.float64)
+    gaps = np.bincount(find_confidence_bins(confidence), weights=confidence - (true == predicted))
+    return float(np.sum(np.abs(gaps)) / len(true))
 
 
 def measure_classification(true: IntArray, predicted: IntArray, probs: FloatArray) -> list[MetricValue]:
@@ -101,6 +177,8 @@ def measure_classification(true: IntArray, predicted: IntArray, probs: FloatArra
     if n_classes >= TOP_K_FROM_CLASSES:
         metrics.append(MetricValue("top3_accuracy", compute_top_k_accuracy(true, probs), "", True))
     metrics.append(MetricValue("nll", compute_nll(true, probs), "nats", False))
+    metrics.append(MetricValue("brier", compute_brier(true, probs), "", False))
+    metrics.append(MetricValue("ece", compute_ece(true, predicted, probs), "", False))
     return metrics
 
 

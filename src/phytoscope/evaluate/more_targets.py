@@ -6,18 +6,24 @@ import numpy as np
 import pandas as pd
 
 from phytoscope.evaluate.baselines import fit_constant_value, fit_green_pixels
+from phytoscope.evaluate.bootstrap import BootstrapPlan, GroupSampler
+from phytoscope.evaluate.intervals import bound_values
 from phytoscope.evaluate.regression import measure_regression
+from phytoscope.evaluate.value_sums import prepare_value_rows
 from phytoscope.schema.report import TargetReport
 from phytoscope.schema.table import GREEN_PX, GROUP_ID, PREDICTION_PREFIX, TARGET_PREFIX
 
 
-def fit_target_evaluator(train_rows: pd.DataFrame, name: str, unit: str) -> Callable[[pd.DataFrame], TargetReport]:
+def fit_target_evaluator(
+    train_rows: pd.DataFrame, name: str, unit: str, plan: BootstrapPlan | None = None
+) -> Callable[[pd.DataFrame], TargetReport]:
     """Fits the baselines of one further target.
 
     Args:
         train_rows: Rows of the training split with `target/<name>`, missing where it is not known, and `green_px`.
         name: Name of the target.
         unit: Its unit; may be empty.
+        plan: How intervals are made; None for none.
 
     Returns:
         A function from the rows of one split of table 7 to the target's numbers.
@@ -39,12 +45,13 @@ def fit_target_evaluator(train_rows: pd.DataFrame, name: str, unit: str) -> Call
             rows[column].to_numpy(dtype=np.float64)
             for column in (TARGET_PREFIX + name, PREDICTION_PREFIX + name, GREEN_PX)
         )
+        sampler = GroupSampler(rows[GROUP_ID], plan or BootstrapPlan())
         return TargetReport(
             name,
             unit,
             n=len(rows),
-            n_groups=int(rows[GROUP_ID].nunique()),
-            metrics=measure_regression(true, preds, unit),
+            n_groups=sampler.n_groups,
+            metrics=bound_values(measure_regression(true, preds, unit), prepare_value_rows(true, preds), sampler),
             baselines=[line.score(true, green) for line in lines],
         )
 

@@ -139,5 +139,8 @@ def find_worst(target: FloatArray, preds: FloatArray, sample_ids: list[str], lim
         limit: Most names to return.
     """
     size = np.abs(preds - target)
-    ordered = sorted(range(len(sample_ids)), key=lambda row: (-size[row], sample_ids[row]))
+    candidates = np.arange(len(size))
+    if 0 < limit < len(size):
+        candidates = np.flatnonzero(size >= np.partition(size, len(size) - limit)[len(size) - limit])
+    ordered = sorted(candidates.tolist(), key=lambda row: (-size[row], sample_ids[row]))
     return [sample_ids[row] for row in ordered[:limit]]

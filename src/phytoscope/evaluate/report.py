@@ -1,6 +1,6 @@
 """The one public step of this room: predictions in, EvaluationReport out."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -8,16 +8,21 @@ import pandas as pd
 
 from phytoscope.errors import ArtifactError, ConfigError
 from phytoscope.evaluate.baselines import fit_constant_class, fit_constant_value, fit_green_pixels
+from phytoscope.evaluate.bootstrap import BootstrapPlan, GroupSampler
 from phytoscope.evaluate.caveats import count_ungrouped, deciding_metrics, list_warnings, loses_to
 from phytoscope.evaluate.checks import EVALUATED_SPLITS, check_table, check_train_rows
+from phytoscope.evaluate.class_sums import prepare_class_rows
 from phytoscope.evaluate.classification import (
     compute_confusion_matrix,
     describe_classes,
     find_confusions,
     measure_classification,
 )
+from phytoscope.evaluate.intervals import bound_classes, bound_deciles, bound_metrics, bound_values, find_worst_groups
 from phytoscope.evaluate.more_targets import fit_target_evaluator
 from phytoscope.evaluate.regression import describe_deciles, find_worst, measure_regression
+from phytoscope.evaluate.slices import Slice, choose_columns, cut_column, evaluate_slices
+from phytoscope.evaluate.value_sums import prepare_value_rows
 from phytoscope.schema.report import EvaluationReport, SplitReport
 from phytoscope.schema.table import (
     GREEN_PX,
@@ -57,6 +62,10 @@ def evaluate_predictions(  # noqa: PLR0913
     more_targets: Mapping[str, str] | None = None,
     deciles: int = 10,
     confusions: int = 8,
+    bootstrap: int = 0,
+    confidence: float = 0.95,
+    seed: int = 0,
+    slices: Sequence[str] = (),
 ) -> EvaluationReport:
     """Computes every number of the report from the table of predictions alone.
 
@@ -77,12 +86,18 @@ def evaluate_predictions(  # noqa: PLR0913
         more_targets: Name of each further target -> its unit (regression).
         deciles: Most slices of the true value (regression).
         confusions: Most pairs of confused classes to list (classification).
+        bootstrap: Draws of groups for the interval of every metric; 0 leaves intervals out.
+        confidence: Level of these intervals, above 0 and below 1.
+        seed: Seed of the draws.
+        slices: Further columns of the predictions by which the numbers are shown apart, with or without the prefix
+            `meta/` or `photo/`, beside the columns of photo quality and those of the user with few values.
 
     Returns:
         The report of every split that has rows, each with the baselines on the same rows.
 
     Raises:
-        ConfigError: `deciles` is below 1 or `confusions` below 0.
+        ConfigError: `deciles` is below 1, `confusions` or `bootstrap` below 0, `confidence` is no share, or a slice
+            names no column.
         DataValidationError: The predictions or the training rows cannot be trusted; the text lists every fault.
         ArtifactError: The rows come from more than one model.
     """
@@ -90,12 +105,14 @@ def evaluate_predictions(  # noqa: PLR0913
         message = f"deciles is {deciles} and confusions is {confusions}; at least 1 and 0 are allowed: correct them."
         raise ConfigError(message)
     more = {} if more_targets is None or task == Task.classification else dict(more_targets)
+    plan = BootstrapPlan(bootstrap, confidence, seed)
+    columns = choose_columns(predictions, slices)
     check_table(predictions, task, class_names, list(more))
     check_train_rows(train_rows, task, class_names, list(more))
     evaluate_split = (
-        _classification_evaluator(train_rows, class_names, confusions)
+        _classification_evaluator(train_rows, class_names, confusions, plan, columns)
         if task == Task.classification
-        else _regression_evaluator(train_rows, unit, more, deciles)
+        else _regression_evaluator(train_rows, unit, more, deciles, plan, columns)
     )
     splits = {split: evaluate_split(rows) for split, rows in _iterate_splits(predictions)}
     metric, higher = main_metric(task)
@@ -116,6 +133,8 @@ def evaluate_predictions(  # noqa: PLR0913
         warnings=list_warnings(
             task, splits, metric, higher_is_better=higher, ungrouped=count_ungrouped(predictions, Split.test)
         ),
+        bootstrap=bootstrap,
+        confidence=confidence,
     )
 
 
@@ -137,7 +156,7 @@ def _read_model_id(predictions: pd.DataFrame) -> str:
 
 
 def _classification_evaluator(
-    train_rows: pd.DataFrame, class_names: list[str], confusions: int
+    train_rows: pd.DataFrame, class_names: list[str], confusions: int, plan: BootstrapPlan, columns: list[str]
 ) -> Callable[[pd.DataFrame], SplitReport]:
     index = {name: i for i, name in enumerate(class_names)}
     constant = fit_constant_class(_to_indices(train_rows[LABEL], index), class_names)
@@ -145,43 +164,68 @@ def _classification_evaluator(
     def evaluate_split(rows: pd.DataFrame) -> SplitReport:
         true, predicted = _to_indices(rows[LABEL], index), _to_indices(rows[PREDICTION], index)
         probs = rows[[PROB_PREFIX + name for name in class_names]].to_numpy(dtype=np.float64)
-        confidence = rows[PROBABILITY].to_numpy(dtype=np.float64)
+        certainty = rows[PROBABILITY].to_numpy(dtype=np.float64)
         confusion = compute_confusion_matrix(true, predicted, len(class_names))
+        metrics, classes = measure_classification(true, predicted, probs), describe_classes(confusion, class_names)
+        sampler, parts = GroupSampler(rows[GROUP_ID], plan), prepare_class_rows(true, predicted, probs)
+        del probs
+        if plan.draws > 0:
+            replicates = sampler.replicate(parts.sum_units(sampler)).map(parts.build_measure())
+            metrics = bound_metrics(metrics, replicates, sampler.n_groups, plan.confidence)
+            classes = bound_classes(classes, replicates, true, predicted, sampler)
         return SplitReport(
             n=len(rows),
-            n_groups=int(rows[GROUP_ID].nunique()),
-            metrics=measure_classification(true, predicted, probs),
+            n_groups=sampler.n_groups,
+            metrics=metrics,
             baselines=[constant.score(true)],
-            classes=describe_classes(confusion, class_names),
+            classes=classes,
             confusion=[[int(count) for count in row] for row in confusion],
             top_confusions=find_confusions(
-                true, predicted, confidence, rows[SAMPLE_ID].tolist(), class_names, confusions
+                true, predicted, certainty, rows[SAMPLE_ID].tolist(), class_names, confusions
+            ),
+            slices=evaluate_slices(_cut(rows, columns), parts, sampler, metrics, "accuracy"),
+            groups=find_worst_groups(
+                sampler, (true == predicted).astype(np.float64), "accuracy", higher_is_better=True
             ),
         )
 
     return evaluate_split
 
 
+# Many arguments, each a part of the settings that only this task has.
 def _regression_evaluator(
-    train_rows: pd.DataFrame, unit: str, more: Mapping[str, str], deciles: int
+    train_rows: pd.DataFrame,
+    unit: str,
+    more: Mapping[str, str],
+    deciles: int,
+    plan: BootstrapPlan,
+    columns: list[str],
 ) -> Callable[[pd.DataFrame], SplitReport]:
     train_target, train_green = _to_floats(train_rows[TARGET]), _to_floats(train_rows[GREEN_PX])
     lines = [fit_constant_value(train_target, unit), fit_green_pixels(train_target, train_green, unit)]
-    others = {name: fit_target_evaluator(train_rows, name, own_unit) for name, own_unit in more.items()}
+    others = {name: fit_target_evaluator(train_rows, name, own_unit, plan) for name, own_unit in more.items()}
 
     def evaluate_split(rows: pd.DataFrame) -> SplitReport:
         target, preds, green = (_to_floats(rows[column]) for column in (TARGET, PREDICTION, GREEN_PX))
+        sampler, parts = GroupSampler(rows[GROUP_ID], plan), prepare_value_rows(target, preds)
+        metrics, slices = measure_regression(target, preds, unit), describe_deciles(target, preds, deciles)
         return SplitReport(
             n=len(rows),
-            n_groups=int(rows[GROUP_ID].nunique()),
-            metrics=measure_regression(target, preds, unit),
+            n_groups=sampler.n_groups,
+            metrics=bound_values(metrics, parts, sampler),
             baselines=[line.score(target, green) for line in lines],
-            deciles=describe_deciles(target, preds, deciles),
+            deciles=slices if plan.draws == 0 else bound_deciles(slices, target, preds, sampler),
             worst=find_worst(target, preds, rows[SAMPLE_ID].tolist(), WORST_IMAGES),
             more_targets=[evaluate_target(rows) for evaluate_target in others.values()],
+            slices=evaluate_slices(_cut(rows, columns), parts, sampler, metrics, "mae"),
+            groups=find_worst_groups(sampler, np.abs(preds - target), "mae", higher_is_better=False),
         )
 
     return evaluate_split
+
+
+def _cut(rows: pd.DataFrame, columns: list[str]) -> list[Slice]:
+    return [part for column in columns for part in cut_column(rows, column)]
 
 
 def _to_indices(names: pd.Series, index: dict[str, int]) -> npt.NDArray[np.int64]:

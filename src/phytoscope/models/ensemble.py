@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -48,10 +49,25 @@ class NetworkEnsemble(nn.Module):
         Returns:
             Shape (N, sum of the members' outputs), float32.
         """
+        return self.look(images, covariates)[0]
+
+    def look(self, images: Tensor, covariates: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Computes the outputs of every member and the pooled features of the first.
+
+        Args:
+            images: Shape (N, 3, S, S), uint8, RGB, 0-255.
+            covariates: Shape (N, covariate_dim), float32; not read when `covariate_dim` is 0.
+
+        Returns:
+            Shapes (N, sum of the members' outputs) and (N, feature_dim), float32.
+        """
         parts = (
             [None] * len(self._dims) if covariates is None else list(torch.split(covariates, list(self._dims), dim=1))
         )
-        return torch.cat([member(images, part) for member, part in zip(self.members, parts, strict=True)], dim=1)
+        seen = [
+            cast("PlantNetwork", member).look(images, part) for member, part in zip(self.members, parts, strict=True)
+        ]
+        return torch.cat([outputs for outputs, _ in seen], dim=1), seen[0][1]
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,19 @@ class PlantNetwork(nn.Module):
         """
         return self.answer(self.features(images), covariates)
 
+    def look(self, images: Tensor, covariates: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Computes the answers and the pooled features that they come from.
+
+        Args:
+            images: Shape (N, 3, S, S), uint8, RGB, 0-255.
+            covariates: Shape (N, covariate_dim), float32; not read when `covariate_dim` is 0.
+
+        Returns:
+            Shapes (N, outputs) and (N, feature_dim), float32.
+        """
+        features = self.features(images)
+        return self.answer(features, covariates), features
+
     def answer(self, features: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Computes the answers from pooled features.
 

@@ -5,20 +5,21 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from phytoscope.errors import DataNotFoundError, DataValidationError, ImageReadError, suggest
 from phytoscope.predict.covariate_rows import CovariateRows
-from phytoscope.predict.predictor import Predictor
+from phytoscope.predict.predictor import Photo, Predictor
 from phytoscope.predict.table_writer import open_writer
 from phytoscope.schema.artifact import write_atomic
 from phytoscope.schema.prediction import Prediction
 from phytoscope.schema.progress import Progress
+from phytoscope.schema.verdict import Reason
 from phytoscope.transforms.decode import IMAGE_SUFFIXES
 from phytoscope.transforms.stream import map_ordered
 
@@ -26,6 +27,36 @@ _LIST_SUFFIXES = (".csv", ".tsv", ".txt")
 _OTHER_TABLES = (".xlsx", ".xls", ".xlsm", ".ods", ".parquet", ".feather")
 _SHOWN_SUFFIXES = 5
 _PATH_COLUMNS = ("path", "filename", "file", "image", "image_path", "file_name", "image_name")
+
+
+@dataclass
+class Tally:
+    """What became of some images.
+
+    Attributes:
+        answered: Images that were answered.
+        failed: Images that could not be read.
+        first_error: What was wrong with the first of these, with its path; empty when there is none.
+        verdicts: Verdict -> number of answers; empty where the model does not judge them.
+        reasons: Reason -> number of answers for which it holds.
+    """
+
+    answered: int = 0
+    failed: int = 0
+    first_error: str = ""
+    verdicts: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[Reason] = field(default_factory=Counter)
+
+    def add(self, rows: Sequence[Prediction]) -> None:
+        """Counts some answers."""
+        failed = [row for row in rows if row.error]
+        if failed and not self.first_error:
+            self.first_error = f"{failed[0].path!r}: {failed[0].error}"
+        self.failed += len(failed)
+        self.answered += len(rows) - len(failed)
+        self.verdicts.update(row.verdict for row in rows if row.verdict)
+        for row in rows:
+            self.reasons.update(row.reasons)
 
 
 def predict_files(
@@ -38,7 +69,7 @@ def predict_files(
     workers: int | None = None,
     known: CovariateRows | None = None,
     progress: Progress,
-) -> tuple[int, int]:
+) -> Tally:
     """Answers for every image and writes one row each, in the order of the input.
 
     An image or sub-folder that cannot be read becomes a row with an `error`. The output appears when it is whole.
@@ -55,7 +86,7 @@ def predict_files(
         progress: Told about every image.
 
     Returns:
-        Number of images answered, and of images with an error.
+        What became of the images.
 
     Raises:
         DataNotFoundError: A source does not exist or cannot be opened, or no image is found.
@@ -73,18 +104,16 @@ def predict_files(
             f"{', '.join(sorted(IMAGE_SUFFIXES))}."
         )
         raise DataNotFoundError(message)
-    done = failed = 0
+    tally = Tally()
     progress.start("Predicting", total)
     with write_atomic(output) as temporary, open_writer(temporary, output, predictor.description, probs=probs) as write:
         prepared = map_ordered(lambda path: _prepare(predictor, path), list_images(sources), workers, progress)
         for batch in _batches(prepared, batch_size):
             rows = _answer(predictor, batch, known)
             write(rows)
-            wrong = sum(1 for row in rows if row.error)
-            failed += wrong
-            done += len(rows) - wrong
+            tally.add(rows)
     progress.finish()
-    return done, failed
+    return tally
 
 
 def list_images(sources: Iterable[Path]) -> Iterator[Path]:
@@ -213,12 +242,12 @@ def _find_named(folder: Path, name: str) -> Path:
     return place
 
 
-_Prepared = tuple[Path, NDArray[np.uint8] | None, str]
+_Prepared = tuple[Path, Photo | None, str]
 
 
 def _prepare(predictor: Predictor, path: Path) -> _Prepared:
     try:
-        return path, predictor.prepare(path), ""
+        return path, predictor.prepare_photo(path), ""
     except ImageReadError as error:
         return path, None, error.reason
 
@@ -229,14 +258,10 @@ def _batches(items: Iterator[_Prepared], size: int) -> Iterator[list[_Prepared]]
 
 
 def _answer(predictor: Predictor, batch: list[_Prepared], known: CovariateRows | None) -> list[Prediction]:
-    read = [(path, pixels) for path, pixels, _ in batch if pixels is not None]
+    read = [(path, photo) for path, photo, _ in batch if photo is not None]
     covariates = None if known is None or not read else np.stack([known.find(path) for path, _ in read])
-    squares = np.stack([pixels for _, pixels in read]) if read else None
-    answers = iter(() if squares is None else predictor.predict_pixels(squares, covariates))
-    return [
-        Prediction(_name(path), error=reason) if pixels is None else predictor.describe(_name(path), next(answers))
-        for path, pixels, reason in batch
-    ]
+    answers = iter(predictor.answer([_name(path) for path, _ in read], [photo for _, photo in read], covariates))
+    return [Prediction(_name(path), error=reason) if photo is None else next(answers) for path, photo, reason in batch]
 
 
 def _name(path: Path) -> str:

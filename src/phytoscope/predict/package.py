@@ -16,10 +16,14 @@ from phytoscope.models.covariates import list_values
 from phytoscope.predict.card import write_card
 from phytoscope.predict.onnx import export_onnx
 from phytoscope.predict.predictor import Predictor
+from phytoscope.predict.trust_files import TRUST_NAME, read_trust, write_trust
 from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_folder_atomic, write_json
 from phytoscope.schema.choices import OnnxExport
 from phytoscope.schema.package import PACKAGE_FORMAT, ModelDescription
+from phytoscope.schema.report import EvaluationReport
 from phytoscope.transforms.decode import read_bytes
+from phytoscope.trust.novelty import NoveltyReference
+from phytoscope.trust.trust import Trust
 
 DESCRIPTION_NAME = "package.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -42,6 +46,7 @@ def save_package(
     onnx: OnnxExport,
     limitations: Sequence[str],
     known: Sequence[Mapping[str, Any]] = (),
+    report: EvaluationReport | None = None,
 ) -> list[str]:
     """Writes a package, atomically; once it has reproduced its golden answers, an older one in its place is replaced.
 
@@ -52,6 +57,7 @@ def save_package(
         onnx: Whether to write an ONNX file.
         limitations: Sentences for the model card.
         known: Covariates of each golden image under the user's names; nothing is known when left out.
+        report: What was measured, for the model card.
 
     Returns:
         Remarks for the user, for example that no ONNX file was written and why.
@@ -69,7 +75,9 @@ def save_package(
         safetensors.torch.save_file(state, temporary / WEIGHTS_NAME)
         _write_golden(predictor, golden, known or [{} for _ in golden], temporary)
         remarks += _write_onnx(predictor, temporary / ONNX_NAME, onnx)
-        write_card(temporary / CARD_NAME, predictor.description, limitations)
+        if predictor.trust is not None:
+            write_trust(temporary, predictor.trust, predictor.novelty)
+        write_card(temporary / CARD_NAME, predictor.description, limitations, report=report, trust=predictor.trust)
         parts = {path.relative_to(temporary).as_posix(): hash_file(path) for path in _files(temporary)}
         model = predictor.description.to_dict()
         content = {"format": PACKAGE_FORMAT, "model": model, "model_sha256": hash_content(model), "sha256": parts}
@@ -88,8 +96,10 @@ def load_package(folder: Path) -> Predictor:
     content = _read_description(folder)
     _check_parts(folder, content["sha256"])
     description = ModelDescription.from_dict(content["model"])
+    trust, novelty = _read_trust(folder, content["sha256"])
     try:
-        predictor = Predictor(_limit(description), safetensors.torch.load_file(folder / WEIGHTS_NAME))
+        state = safetensors.torch.load_file(folder / WEIGHTS_NAME)
+        predictor = Predictor(_limit(description), state, trust=trust, novelty=novelty)
     except (RuntimeError, safetensors.SafetensorError) as error:
         message = f"the weights of {str(folder)!r} do not fit {description.backbone!r}: {str(error).splitlines()[0]}"
         raise PackageError(message) from error
@@ -101,6 +111,17 @@ def load_package(folder: Path) -> Predictor:
         message = f"{DESCRIPTION_NAME} of the package {str(folder)!r} is not what it was: copy the package again."
         raise PackageError(message)
     return predictor
+
+
+def _read_trust(folder: Path, parts: Collection[str]) -> tuple[Trust | None, NoveltyReference | None]:
+    # Packages of earlier versions judge nothing.
+    if TRUST_NAME not in parts:
+        return None, None
+    try:
+        return read_trust(folder)
+    except ArtifactError as error:
+        message = f"the package {str(folder)!r} cannot judge its answers ({error}): copy the package again."
+        raise PackageError(message) from error
 
 
 def verify_package(folder: Path) -> float:

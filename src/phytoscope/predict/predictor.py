@@ -1,8 +1,9 @@
 """Predictor: path, bytes or pixels in, `Prediction` out. The one way numbers are made, in evaluation as in service."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -11,15 +12,51 @@ from numpy.typing import NDArray
 
 from phytoscope.errors import ConfigError, ImageReadError
 from phytoscope.models.ensemble import EnsembleMeaning, NetworkEnsemble
+from phytoscope.models.meaning import Meaning
 from phytoscope.models.network import BackboneInput, PlantNetwork
 from phytoscope.predict.description import read_meaning
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.pixels import PixelSource
 from phytoscope.schema.prediction import Prediction
 from phytoscope.schema.progress import Progress
-from phytoscope.schema.table import PREDICTION, PREDICTION_PREFIX, PROB_PREFIX, PROBABILITY, Task
+from phytoscope.schema.table import (
+    NOVELTY,
+    PHOTO_PREFIX,
+    PREDICTION,
+    PREDICTION_PREFIX,
+    PROB_PREFIX,
+    PROBABILITY,
+    Task,
+)
+from phytoscope.schema.verdict import REASONS, Verdict
 from phytoscope.transforms.decode import decode_image, read_bytes
+from phytoscope.transforms.photo_measures import measure_photo
 from phytoscope.transforms.preprocess import Preprocess
+from phytoscope.transforms.views import turn_images
+from phytoscope.trust.novelty import NoveltyReference
+from phytoscope.trust.observed import Judged, Observed
+from phytoscope.trust.photo import MEASURES
+from phytoscope.trust.trust import Trust
+
+_VERDICTS = tuple(Verdict)
+
+
+_NO_SIZES = np.zeros((0, 2), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One image as the network sees it, and how large it was.
+
+    Attributes:
+        square: Shape (S, S, 3), uint8, RGB, 0-255.
+        width_px: Width of the original, upright.
+        height_px: Its height.
+    """
+
+    square: NDArray[np.uint8]
+    width_px: int
+    height_px: int
 
 
 class Predictor:
@@ -29,14 +66,25 @@ class Predictor:
         description: What the model is.
         preprocess: From any image to the network's square.
         meaning: What goes in beside the image, and what the outputs are.
+        trust: How answers are judged; None when nothing was fitted, and then answers carry no verdict.
+        novelty: What the training images look like to the network; None when novelty is not measured.
     """
 
-    def __init__(self, description: ModelDescription, state: dict[str, torch.Tensor]) -> None:
+    def __init__(
+        self,
+        description: ModelDescription,
+        state: dict[str, torch.Tensor],
+        *,
+        trust: Trust | None = None,
+        novelty: NoveltyReference | None = None,
+    ) -> None:
         """Builds the network and fills it.
 
         Args:
             description: What the model is.
             state: Parameters of the network, each in its own shape.
+            trust: How answers are judged.
+            novelty: What the training images look like to the network.
 
         Raises:
             ConfigError: timm knows no such backbone.
@@ -45,6 +93,8 @@ class Predictor:
             ValueError: The scale of a number is missing.
         """
         self.description = description
+        self.trust = trust
+        self.novelty = novelty
         self.meaning = read_meaning(description)
         self.preprocess = Preprocess.from_dict(description.preprocess)
         spec = BackboneInput(
@@ -56,9 +106,19 @@ class Predictor:
         )
         members = self.meaning.members if isinstance(self.meaning, EnsembleMeaning) else (self.meaning,)
         networks = [PlantNetwork(description.backbone, each.outputs, 0.0, spec, each.covariate_dim) for each in members]
-        network = NetworkEnsemble(networks) if isinstance(self.meaning, EnsembleMeaning) else networks[0]
-        network.load_state_dict(state)
-        self.network = network.eval().to(memory_format=torch.channels_last)
+        self.network: PlantNetwork | NetworkEnsemble = (
+            NetworkEnsemble(networks) if isinstance(self.meaning, EnsembleMeaning) else networks[0]
+        )
+        self.network.load_state_dict(state)
+        self.network.eval().to(memory_format=torch.channels_last)
+
+    @property
+    def first_member(self) -> tuple[PlantNetwork, Meaning]:
+        """The first network of an ensemble, or the only one, and what its outputs mean."""
+        if isinstance(self.network, NetworkEnsemble):
+            members = self.meaning.members if isinstance(self.meaning, EnsembleMeaning) else (self.meaning,)
+            return cast("PlantNetwork", self.network.members[0]), members[0]
+        return self.network, self.meaning
 
     def predict(
         self,
@@ -81,8 +141,60 @@ class Predictor:
         """
         label = str(source) if isinstance(source, str | Path) else name
         encoded, remarks = self.encode(covariates or {})
-        answer = self.predict_pixels(self.prepare(source, name)[None], encoded)[0]
-        return self.describe(label, answer, remarks)
+        return self.answer([label], [self.prepare_photo(source, name)], encoded, [remarks])[0]
+
+    def answer(
+        self,
+        names: Sequence[str],
+        photos: Sequence[Photo],
+        covariates: NDArray[np.float32] | None = None,
+        remarks: Sequence[tuple[str, ...]] | None = None,
+    ) -> list[Prediction]:
+        """Answers for a batch of prepared images.
+
+        Args:
+            names: What to call each image, N of them.
+            photos: The images.
+            covariates: Shape (N, covariate_dim), float32; None when nothing is known beside the images.
+            remarks: What could not be used for each image, in words.
+        """
+        if not photos:
+            return []
+        sizes = np.array([(photo.width_px, photo.height_px) for photo in photos], dtype=np.int64)
+        observed = self.observe(np.stack([photo.square for photo in photos]), covariates, sizes)
+        judged = None if self.trust is None else self.trust.judge(observed)
+        said = remarks if remarks is not None else [()] * len(names)
+        return [
+            self._word(name, observed, judged, row, words)
+            for row, (name, words) in enumerate(zip(names, said, strict=True))
+        ]
+
+    def observe(
+        self,
+        pixels: NDArray[np.uint8],
+        covariates: NDArray[np.float32] | None = None,
+        sizes: NDArray[np.int64] = _NO_SIZES,
+    ) -> Observed:
+        """Everything that is known of a batch of prepared squares, not yet judged.
+
+        Args:
+            pixels: Shape (N, S, S, 3), uint8, RGB, 0-255.
+            covariates: Shape (N, covariate_dim), float32; None when nothing is known beside the images.
+            sizes: Width and height of the original images in pixels, shape (N, 2), int64; of length 0 when they are
+                not known.
+
+        Returns:
+            Answers as `predict_pixels` gives them, novelty (NaN when there is no reference) and the measures of each
+            photograph.
+        """
+        answers, novelty = self._run(pixels, covariates)
+        known = sizes if len(sizes) > 0 else np.full((len(pixels), 2), self.preprocess.size_px, dtype=np.int64)
+        measured = [
+            measure_photo(square, int(width), int(height))
+            for square, (width, height) in zip(pixels, known, strict=True)
+        ]
+        photo = {name: np.array([one[name] for one in measured], dtype=np.float64) for name in MEASURES}
+        return Observed(answers, novelty, photo)
 
     def encode(self, covariates: Mapping[str, Any]) -> tuple[NDArray[np.float32] | None, tuple[str, ...]]:
         """Encodes what is known beside one image.
@@ -109,7 +221,7 @@ class Predictor:
         return encoder.encode(row), tuple(dict.fromkeys(encoder.word_unknown(row)))
 
     def prepare(self, source: Path | str | bytes | NDArray[np.uint8], name: str = "image") -> NDArray[np.uint8]:
-        """Brings one image to the network's square.
+        """Brings one image to the network's square; see `prepare_photo`.
 
         Args:
             source: Path of an image file, its bytes, or pixels of shape (H, W, 3), uint8, RGB, 0-255.
@@ -121,16 +233,31 @@ class Predictor:
         Raises:
             ImageReadError: The image cannot be read.
         """
+        return self.prepare_photo(source, name).square
+
+    def prepare_photo(self, source: Path | str | bytes | NDArray[np.uint8], name: str = "image") -> Photo:
+        """Brings one image to the network's square, and keeps how large it was.
+
+        Args:
+            source: Path of an image file, its bytes, or pixels of shape (H, W, 3), uint8, RGB, 0-255.
+            name: What to call bytes or pixels in an error.
+
+        Raises:
+            ImageReadError: The image cannot be read.
+        """
         if isinstance(source, np.ndarray):
             if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8:
                 raise ImageReadError(
                     name, f"expected uint8 pixels of shape (H, W, 3), got {source.dtype} {source.shape}"
                 )
-            return self.preprocess(source)
-        if isinstance(source, str | Path):
-            name = str(source)
-            source = read_bytes(Path(source))
-        return self.preprocess(decode_image(source, name=name, max_megapixels=self.preprocess.max_megapixels))
+            pixels = source
+        else:
+            if isinstance(source, str | Path):
+                name = str(source)
+                source = read_bytes(Path(source))
+            pixels = decode_image(source, name=name, max_megapixels=self.preprocess.max_megapixels)
+        height, width = pixels.shape[:2]
+        return Photo(self.preprocess(pixels), width, height)
 
     @torch.inference_mode()
     def predict_pixels(
@@ -147,12 +274,44 @@ class Predictor:
             Classification: probabilities of shape (N, classes), each row summing to 1. Regression: values of shape
             (N, targets) in the users' units, the main target first.
         """
+        return self._run(pixels, covariates, with_novelty=False)[0]
+
+    @torch.inference_mode()
+    def look(
+        self, pixels: NDArray[np.uint8], covariates: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """What the network says of a batch of prepared squares, before it is turned into answers.
+
+        Args:
+            pixels: Shape (N, S, S, 3), uint8, RGB, 0-255.
+            covariates: Shape (N, covariate_dim), float32; None when nothing is known beside the images.
+
+        Returns:
+            Outputs of shape (N, outputs) and features of shape (N, F); an ensemble's features are those of its first
+            network.
+        """
         images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
         encoder = self.meaning.covariates
-        if encoder is None:
-            return self.finish(self.network(images).double().numpy())
-        known = encoder.encode_missing(len(pixels)) if covariates is None else covariates
-        return self.finish(self.network(images, torch.from_numpy(known)).double().numpy())
+        known = None
+        if encoder is not None:
+            known = torch.from_numpy(encoder.encode_missing(len(pixels)) if covariates is None else covariates)
+        outputs, features = self.network.look(images, known)
+        return outputs.double().numpy(), features.float().numpy()
+
+    def _run(
+        self, pixels: NDArray[np.uint8], covariates: NDArray[np.float32] | None, *, with_novelty: bool = True
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        outputs, features = self.look(pixels, covariates)
+        answers = [self.finish(outputs)]
+        answers += [
+            self.finish(self.look(turn_images(pixels, view), covariates)[0])
+            for view in range(1, self.description.views)
+        ]
+        novelty = np.full(len(pixels), np.nan)
+        if with_novelty and self.novelty is not None:
+            # Of the image as it is: the training images, which it is compared with, were not turned either.
+            novelty = self.novelty.score(features, outputs)
+        return np.mean(answers, axis=0), novelty
 
     def finish(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """From what the network says to what the user reads.
@@ -165,24 +324,38 @@ class Predictor:
         """
         return self.meaning.answer(outputs)
 
-    def describe(self, path: str, answer: NDArray[np.float64], remarks: tuple[str, ...] = ()) -> Prediction:
-        """Words one answer.
-
-        Args:
-            path: The image, as it was named.
-            answer: One row of `predict_pixels`: shape (classes,) or (targets,).
-            remarks: What could not be used, in words.
-        """
+    def _word(
+        self, path: str, observed: Observed, judged: Judged | None, row: int, remarks: tuple[str, ...]
+    ) -> Prediction:
+        answer = observed.answers[row] if judged is None else judged.answers[row]
+        novelty = float(observed.novelty[row])
+        fields: dict[str, Any] = {"novelty": None if np.isnan(novelty) else novelty, "remarks": remarks}
+        if judged is not None:
+            fields["verdict"] = _VERDICTS[judged.verdict[row]].value
+            fields["reasons"] = tuple(reason for place, reason in enumerate(REASONS) if judged.reasons[row, place])
         if self.description.task is Task.regression:
-            units = self.description.units
-            values = dict(zip(units, answer.tolist(), strict=True))
-            main = float(answer[0])
-            return Prediction(path, value=main, unit=self.description.unit, values=values, units=units, remarks=remarks)
+            return self._word_values(path, answer, judged, row, fields)
         names = self.description.class_names
         best = int(answer.argmax())
+        if judged is not None and judged.sets is not None:
+            fields["label_set"] = tuple(names[place] for place in np.flatnonzero(judged.sets[row]))
         probabilities = dict(zip(names, answer.tolist(), strict=True))
         return Prediction(
-            path, label=names[best], probability=float(answer[best]), probabilities=probabilities, remarks=remarks
+            path, label=names[best], probability=float(answer[best]), probabilities=probabilities, **fields
+        )
+
+    def _word_values(
+        self, path: str, answer: NDArray[np.float64], judged: Judged | None, row: int, fields: dict[str, Any]
+    ) -> Prediction:
+        units = self.description.units
+        if judged is not None and judged.lower is not None and judged.upper is not None:
+            for key, ends in (("lower", judged.lower[row]), ("upper", judged.upper[row])):
+                known = {name: float(end) for name, end in zip(units, ends, strict=True) if np.isfinite(end)}
+                fields[f"{key}s"] = known
+                fields[key] = known.get(self.description.target_name)
+        values = dict(zip(units, answer.tolist(), strict=True))
+        return Prediction(
+            path, value=float(answer[0]), unit=self.description.unit, values=values, units=units, **fields
         )
 
 
@@ -191,6 +364,7 @@ def predict_table(
     pixels: PixelSource,
     rows: NDArray[np.int64],
     *,
+    sizes: NDArray[np.int64] = _NO_SIZES,
     covariates: pd.DataFrame | None = None,
     batch_size: int,
     progress: Progress,
@@ -201,19 +375,40 @@ def predict_table(
         predictor: The model.
         pixels: Squares of shape (S, S, 3), uint8, RGB, 0-255, read by their row.
         rows: Which of them, in the order of the result, shape (N,), int64.
+        sizes: Width and height of the original images in pixels, shape (N, 2), int64; of length 0 when not known.
         covariates: Columns under the user's names, one row per entry of `rows`; None when nothing is known.
         batch_size: Squares a step.
         progress: Told about every square.
 
     Returns:
         Classification: `prediction`, `probability` and `prob/<class>`; regression: `prediction`, and
-        `prediction/<name>` for each further target. One row per entry of `rows`.
+        `prediction/<name>` for each further target; `novelty`, and `photo/<measure>` for each measure of the
+        photograph. None of it is calibrated or judged. One row per entry of `rows`.
     """
     encoder = predictor.meaning.covariates
     known = None if encoder is None or covariates is None else encoder.encode(covariates)
     progress.start("Predicting", len(rows))
-    answers = np.concatenate(list(_answer(predictor, pixels, rows, known, batch_size, progress)))
+    parts: list[Observed] = []
+    for start in range(0, len(rows), batch_size):
+        part = slice(start, start + batch_size)
+        parts.append(predictor.observe(pixels[rows[part]], None if known is None else known[part], sizes[part]))
+        progress.advance(len(parts[-1]))
     progress.finish()
+    return tabulate_observed(predictor, parts)
+
+
+def tabulate_observed(predictor: Predictor, parts: Sequence[Observed]) -> pd.DataFrame:
+    """What is known of some images, as columns of table 7; see `predict_table`.
+
+    Args:
+        predictor: The model.
+        parts: What `Predictor.observe` gave, batch by batch; at least one.
+    """
+    return pd.concat([_tabulate_answers(predictor, parts), _tabulate_measures(parts)], axis=1)
+
+
+def _tabulate_answers(predictor: Predictor, parts: Sequence[Observed]) -> pd.DataFrame:
+    answers = np.concatenate([part.answers for part in parts])
     if predictor.description.task is Task.regression:
         more = [f"{PREDICTION_PREFIX}{target.name}" for target in predictor.meaning.targets[1:]]
         return pd.DataFrame(answers, columns=[PREDICTION, *more])
@@ -223,15 +418,6 @@ def predict_table(
     return pd.concat([table, probabilities], axis=1)
 
 
-def _answer(
-    predictor: Predictor,
-    pixels: PixelSource,
-    rows: NDArray[np.int64],
-    known: NDArray[np.float32] | None,
-    batch_size: int,
-    progress: Progress,
-) -> Iterator[NDArray[np.float64]]:
-    for start in range(0, len(rows), batch_size):
-        chosen = rows[start : start + batch_size]
-        yield predictor.predict_pixels(pixels[chosen], None if known is None else known[start : start + batch_size])
-        progress.advance(len(chosen))
+def _tabulate_measures(parts: Sequence[Observed]) -> pd.DataFrame:
+    photo = {f"{PHOTO_PREFIX}{name}": np.concatenate([part.photo[name] for part in parts]) for name in MEASURES}
+    return pd.DataFrame({NOVELTY: np.concatenate([part.novelty for part in parts]), **photo})

@@ -14,10 +14,13 @@ import pyarrow.parquet as pq
 from phytoscope.errors import ConfigError, suggest
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.prediction import Prediction
-from phytoscope.schema.table import PROB_PREFIX, Task
+from phytoscope.schema.table import LOWER, NOVELTY, PROB_PREFIX, PROBABILITY, REASONS, SET, UPPER, VERDICT, Task
+from phytoscope.schema.verdict import REASON_WORDS
 
 OUTPUT_SUFFIXES = (".csv", ".jsonl", ".parquet")
-_NUMBERS = ("probability", "value")
+_NUMBERS = (PROBABILITY, NOVELTY, "value", LOWER, UPPER, PROB_PREFIX)
+# What stands between the entries of a list where a cell holds one text.
+_JOINED_BY = {SET: " | ", REASONS: "; "}
 
 Write = Callable[[list[Prediction]], None]
 
@@ -27,8 +30,10 @@ def open_writer(place: Path, output: Path, model: ModelDescription, *, probs: bo
     """Opens a table for predictions.
 
     Classification has the columns `path`, `prediction`, `probability`, with `probs` one `prob/<class>` for each class,
-    and `error`; regression has `path`, `prediction` (value and unit as text), `value`, `unit`, for each further target
-    `value/<name>` and `unit/<name>`, and `error`.
+    and `set` (classes the answer may be); regression has `path`, `prediction` (value and unit as text), `value`,
+    `unit`, `lower` and `upper` (its interval), and for each further target `value/<name>`, `unit/<name>`,
+    `lower/<name>` and `upper/<name>`. Both end with `verdict`, `reasons` (in words), `novelty` and `error`. `set` and
+    `reasons` are lists in JSON lines; elsewhere they are joined by ` | ` and `; `. What the model cannot tell is empty.
 
     Args:
         place: Where to write.
@@ -62,24 +67,44 @@ def check_output(output: Path) -> None:
         raise ConfigError(message)
 
 
+_JUDGED = (VERDICT, REASONS, NOVELTY, "error")
+
+
 def _columns(model: ModelDescription, *, probs: bool) -> list[str]:
     if model.task is Task.regression:
-        more = [f"{kind}/{target['name']}" for target in model.more_targets for kind in ("value", "unit")]
-        return ["path", "prediction", "value", "unit", *more, "error"]
+        more = [f"{kind}/{target['name']}" for target in model.more_targets for kind in ("value", "unit", LOWER, UPPER)]
+        return ["path", "prediction", "value", "unit", LOWER, UPPER, *more, *_JUDGED]
     classes = [f"{PROB_PREFIX}{name}" for name in model.class_names] if probs else []
-    return ["path", "prediction", "probability", *classes, "error"]
+    return ["path", "prediction", PROBABILITY, *classes, SET, *_JUDGED]
 
 
 def _to_row(row: Prediction, model: ModelDescription, *, probs: bool) -> dict[str, Any]:
+    judged = {
+        VERDICT: row.verdict or None,
+        REASONS: [REASON_WORDS[reason] for reason in row.reasons],
+        NOVELTY: row.novelty,
+        "error": row.error,
+    }
     if model.task is Task.regression:
-        text = None if row.value is None else f"{_round(row.value)} {row.unit}".strip()
-        more: dict[str, Any] = {}
-        for name, unit in list(model.units.items())[1:]:
-            more |= {f"value/{name}": row.values.get(name), f"unit/{name}": unit}
-        known = {"path": row.path, "prediction": text, "value": row.value, "unit": model.unit}
-        return {**known, **more, "error": row.error}
+        return {"path": row.path, **_describe_values(row, model), **judged}
     classes = {f"{PROB_PREFIX}{name}": row.probabilities.get(name) for name in model.class_names} if probs else {}
-    return {"path": row.path, "prediction": row.label, "probability": row.probability, **classes, "error": row.error}
+    known = {"path": row.path, "prediction": row.label, PROBABILITY: row.probability}
+    return {**known, **classes, SET: list(row.label_set), **judged}
+
+
+def _describe_values(row: Prediction, model: ModelDescription) -> dict[str, Any]:
+    text = None if row.value is None else f"{_round(row.value)} {row.unit}".strip()
+    known: dict[str, Any] = {"prediction": text, "value": row.value, "unit": model.unit}
+    known |= {LOWER: row.lower, UPPER: row.upper}
+    for name, unit in list(model.units.items())[1:]:
+        known |= {f"value/{name}": row.values.get(name), f"unit/{name}": unit}
+        known |= {f"{LOWER}/{name}": row.lowers.get(name), f"{UPPER}/{name}": row.uppers.get(name)}
+    return known
+
+
+def _join_lists(row: dict[str, Any]) -> dict[str, Any]:
+    # Nothing in place of an empty list: a cell that holds nothing is easier to look for than one of no length.
+    return row | {name: mark.join(row[name]) or None for name, mark in _JOINED_BY.items() if name in row}
 
 
 def _round(value: float) -> str:
@@ -96,7 +121,7 @@ def _open_csv(place: Path, columns: list[str]) -> Iterator[_WriteRows]:
     with place.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, columns)
         writer.writeheader()
-        yield writer.writerows
+        yield lambda rows: writer.writerows(map(_join_lists, rows))
 
 
 @contextmanager
@@ -111,7 +136,6 @@ def _open_jsonl(place: Path, columns: list[str]) -> Iterator[_WriteRows]:  # noq
 
 @contextmanager
 def _open_parquet(place: Path, columns: list[str]) -> Iterator[_WriteRows]:
-    numeric = (*_NUMBERS, PROB_PREFIX)
-    schema = pa.schema([(name, pa.float64() if name.startswith(numeric) else pa.string()) for name in columns])
+    schema = pa.schema([(name, pa.float64() if name.startswith(_NUMBERS) else pa.string()) for name in columns])
     with pq.ParquetWriter(place, schema) as writer:
-        yield lambda rows: writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+        yield lambda rows: writer.write_table(pa.Table.from_pylist([_join_lists(row) for row in rows], schema=schema))

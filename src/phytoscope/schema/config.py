@@ -325,7 +325,8 @@ class EvaluateConfig:
             None, accepted answers are those whose interval is not unusually wide.
         views: Turned and mirrored versions of each image whose answers are averaged: 1, 2, 4 or 8.
         external: Further sets to score, each as `NAME=DIR` or `NAME=TABLE`.
-        class_map: Class of a further set -> class of the model, where they are not called the same (classification).
+        class_map: Which class of the model a class of a further set is, where they are not called the same, each as
+            `FOLDER=CLASS` (classification).
         explanations: Images whose answer is explained by a heat map; 0 leaves them out.
         robustness: Test images that are spoiled in many ways to see what the model stands; 0 leaves this out.
     """
@@ -347,7 +348,7 @@ class EvaluateConfig:
     tolerance: float | None = None
     views: int = 1
     external: list[str] = field(default_factory=list)
-    class_map: dict[str, str] = field(default_factory=dict)
+    class_map: list[str] = field(default_factory=list)
     explanations: int = 12
     robustness: int = 40
 

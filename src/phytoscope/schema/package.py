@@ -34,6 +34,7 @@ class ModelDescription:
         more_targets: Name, unit and learned scale of each further number, in the order of the outputs (regression).
         covariates: Encoder of the columns that are seen beside the image; None when there are none.
         sums: Sums that the answers keep, as places among the targets (regression); None when there are none.
+        views: Turned and mirrored versions of each image whose answers are averaged.
         members: Fields of its own for each network of an ensemble, in the order of their outputs (`task`,
             `class_names`, `target_scale`, `covariates` ...); empty for a single network.
     """
@@ -57,6 +58,7 @@ class ModelDescription:
     more_targets: list[dict[str, Any]] = field(default_factory=list)
     covariates: dict[str, Any] | None = None
     sums: dict[str, Any] | None = None
+    views: int = 1
     members: list[dict[str, Any]] = field(default_factory=list)
 
     @property

@@ -5,30 +5,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from phytoscope.errors import ArtifactError
+from phytoscope.schema.explanation import ExplanationReport
+from phytoscope.schema.external import ExternalReport
+from phytoscope.schema.metric import MetricValue
+from phytoscope.schema.robustness import RobustnessReport
 from phytoscope.schema.table import Task
+from phytoscope.schema.trust_report import TrustReport
+
+__all__ = [
+    "REPORT_FORMAT",
+    "Baseline",
+    "ClassRow",
+    "Confusion",
+    "DecileRow",
+    "EvaluationReport",
+    "GroupRow",
+    "MetricValue",
+    "SliceReport",
+    "SplitReport",
+    "TargetReport",
+]
 
 REPORT_FORMAT = 1
-
-
-@dataclass(frozen=True)
-class MetricValue:
-    """One number of the report.
-
-    Attributes:
-        name: Standard name, for example `macro_f1` or `rmse`.
-        value: The number; None where it is not defined (for example R2 of one sample).
-        unit: Unit of the value; empty for fractions and counts.
-        higher_is_better: Which direction is better.
-        low: Lower end of the interval of the value for other plants like these; None where it is not known.
-        high: Upper end of the interval.
-    """
-
-    name: str
-    value: float | None
-    unit: str
-    higher_is_better: bool
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -237,6 +235,11 @@ class EvaluationReport:
         warnings: Sentences a reader must see before believing the numbers (small test split, loses to a baseline, ...).
         bootstrap: Draws of groups behind each interval; 0 where there are no intervals.
         confidence: Level of the intervals.
+        trust: Whether the answers can be believed as far as they say, on the split to quote; None where they were not
+            judged.
+        external: Numbers of each further set.
+        explanations: What the answers rest on; None where nothing was explained.
+        robustness: What spoiled pictures do to the answers; None where this was not tried.
         format: Version of this structure.
     """
 
@@ -253,6 +256,10 @@ class EvaluationReport:
     warnings: list[str] = field(default_factory=list)
     bootstrap: int = 0
     confidence: float = 0.95
+    trust: TrustReport | None = None
+    external: list[ExternalReport] = field(default_factory=list)
+    explanations: ExplanationReport | None = None
+    robustness: RobustnessReport | None = None
     format: int = REPORT_FORMAT
 
     def to_dict(self) -> dict[str, Any]:
@@ -273,8 +280,15 @@ class EvaluationReport:
             )
             raise ArtifactError(message)
         try:
-            splits = {name: _split_from_dict(part) for name, part in content["splits"].items()}
-            return cls(**{**content, "task": Task(content["task"]), "splits": splits})
+            parts: dict[str, Any] = {
+                "task": Task(content["task"]),
+                "splits": {name: _split_from_dict(part) for name, part in content["splits"].items()},
+                "external": [ExternalReport.from_dict(entry) for entry in content.get("external", [])],
+            }
+            for name, kind in _PARTS.items():
+                entry = content.get(name)
+                parts[name] = None if entry is None else kind.from_dict(entry)
+            return cls(**{**content, **parts})
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             message = f"the report is not complete ({type(error).__name__}: {error}): evaluate the run again."
             raise ArtifactError(message) from error
@@ -285,6 +299,13 @@ class EvaluationReport:
         if part is None:
             return None
         return next((metric.value for metric in part.metrics if metric.name == name), None)
+
+
+_PARTS: dict[str, Any] = {
+    "trust": TrustReport,
+    "explanations": ExplanationReport,
+    "robustness": RobustnessReport,
+}
 
 
 def _split_from_dict(part: dict[str, Any]) -> SplitReport:

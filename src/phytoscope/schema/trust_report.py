@@ -95,7 +95,8 @@ class IntervalReport:
         wanted: Share that was wished to hold the truth.
         promised: Share that the calibration split could promise.
         rows: First `all`, then each decile of the true value, then the groups that were held least often.
-        constant_width: Width of intervals of constant width with the same promise, for comparison; None where unknown.
+        constant_width: Width of intervals of one width for all that would have held the truth of these images as
+            often, for comparison; None where unknown.
     """
 
     target: str

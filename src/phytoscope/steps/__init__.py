@@ -28,6 +28,7 @@ def run_all(context: RunContext) -> EvaluationReport:
     with context.run.locked(), RunLog(context.run):
         context = dataclasses.replace(context, say=log_said(context.say))
         for name in STEPS:
+            _check_further_sets(context, name)
             _find_step(name)(context)
     return read_report(context.run)
 
@@ -50,7 +51,14 @@ def run_step(context: RunContext, name: str) -> None:
         if name == "train" and context.config.trainer.profile:
             import_module("phytoscope.steps.profile").profile_training(context)
         else:
+            _check_further_sets(context, name)
             _find_step(name)(context)
+
+
+def _check_further_sets(context: RunContext, name: str) -> None:
+    # A wrong folder is told before hours of training; their classes are known once the data are prepared.
+    if name in ("prepare", "train") and context.config.evaluate.external:
+        import_module("phytoscope.steps.external_classes").check_external(context.config, context.run)
 
 
 def _end_after_following(context: RunContext, name: str) -> None:

@@ -334,6 +334,7 @@ def _packer(
             onnx=config.package.onnx,
             limitations=[] if report is None else report.warnings,
             known=list_known(predictor, chosen),
+            report=report,
         )
         difference = verify_package(run.package)
         context.progress.finish()

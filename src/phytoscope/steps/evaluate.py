@@ -1,21 +1,25 @@
 """Rows 7 and 8 of the data flow: from the checkpoint to predictions and report."""
 
+import dataclasses
 import datetime
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from phytoscope import __version__
 from phytoscope.data.cache.pixel_cache import PixelCache
+from phytoscope.evaluate.answers import judge_table
 from phytoscope.evaluate.checks import check_predictions
 from phytoscope.evaluate.report import evaluate_predictions
+from phytoscope.evaluate.trust_report import measure_trust
 from phytoscope.models.meaning import Meaning
 from phytoscope.predict.description import describe_meaning
 from phytoscope.predict.package import state_hash
 from phytoscope.predict.predictor import Predictor, predict_table
+from phytoscope.predict.trust_files import write_trust
 from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_atomic, write_json
-from phytoscope.schema.choices import AugmentPreset
 from phytoscope.schema.config import RunConfig
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.report import EvaluationReport
@@ -23,6 +27,7 @@ from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import (
     GREEN_PX,
     GROUP_ID,
+    HEIGHT_PX,
     LABEL,
     META_PREFIX,
     MODEL_ID,
@@ -32,17 +37,21 @@ from phytoscope.schema.table import (
     SPLIT,
     TARGET,
     TARGET_PREFIX,
+    WIDTH_PX,
     Split,
     Task,
 )
+from phytoscope.schema.trust_report import TrustReport
 from phytoscope.steps.context import Begin, RunContext, plain_settings, take_step
+from phytoscope.steps.explain import explain_run
+from phytoscope.steps.external import hash_external, score_external
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
+from phytoscope.steps.report_page import write_page
+from phytoscope.steps.robustness import measure_robustness
 from phytoscope.steps.train import check_trained
 from phytoscope.steps.training_job import load_trained, read_columns
-from phytoscope.transforms.preprocess import Preprocess
-from phytoscope.visualize.figures import draw_figures
-from phytoscope.visualize.html import render_report
-from phytoscope.visualize.style import save_figures
+from phytoscope.steps.trust import fit_reference, fit_run_trust, read_wishes
+from phytoscope.visualize.figures import shown_split
 
 
 def run_evaluate(context: RunContext) -> None:
@@ -59,6 +68,9 @@ def run_evaluate(context: RunContext) -> None:
             hash_file(context.run.weights),
             prepared.split_hash,
             settings["evaluate"],
+            context.config.seed,
+            hash_external(context.config),
+            hash_external(context.config),
             prepared.unit,
             settings["name"],
             __version__,
@@ -93,6 +105,7 @@ def build_predictor(config: RunConfig, run: RunFolder, prepared: PreparedData) -
         licence=config.package.licence,
         created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         version=__version__,
+        views=config.evaluate.views,
         **{**describe_meaning(meaning), "unit": prepared.unit},
     )
     return Predictor(description, state)
@@ -103,15 +116,51 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
     config, run = context.config, context.run
     predictor = build_predictor(config, run, prepared)
     cache = open_cache(context, prepared, predictor.preprocess)
+    train = prepared.of(Split.train)
+    predictor.novelty = fit_reference(context, predictor, cache, train)
     rows = prepared.rows[prepared.rows[SPLIT] != Split.train.value].reset_index(drop=True)
     predictions = predict_rows(context, predictor, cache, rows)
     check_predictions(predictions, prepared.split)
-    with write_atomic(run.predictions) as temporary:
-        predictions.to_parquet(temporary, index=False)
-    report = report_predictions(config, prepared, predictor, predictions, prepared.of(Split.train), name=config.name)
+    wishes = read_wishes(config, predictor)
+    predictor.trust = fit_run_trust(predictions, predictor, wishes)
+    more = [target.name for target in predictor.meaning.targets[1:]]
+    answers = judge_table(predictions, predictor.trust, predictor.description.class_names, more)
+    for table, path in ((predictions, run.predictions), (answers, run.answers)):
+        with write_atomic(path) as temporary:
+            table.to_parquet(temporary, index=False)
+    kept = write_trust(run.root, predictor.trust, predictor.novelty)
+    report = report_predictions(config, prepared, predictor, answers, train, name=config.name)
+    explained = explain_run(context, prepared, predictor, cache, answers)
+    report = dataclasses.replace(
+        report,
+        trust=_report_trust(config, predictor, predictions, answers, shown_split(report)),
+        external=score_external(context, prepared, predictor, wishes),
+        explanations=None if explained is None else explained.report,
+        robustness=measure_robustness(context, prepared, predictor, cache, answers),
+    )
     write_json(run.report, report.to_dict())
-    _write_page(context, prepared, predictions, report)
-    return [run.predictions, run.report, run.report_page, run.figures]
+    drawn = {} if explained is None else {"explanations_gallery": explained.figure}
+    write_page(context, prepared, answers, report, drawn)
+    further = [run.external] if run.external.exists() else []
+    return [run.predictions, run.answers, *kept, run.report, run.report_page, run.figures, *further]
+
+
+def _report_trust(
+    config: RunConfig, predictor: Predictor, predictions: pd.DataFrame, answers: pd.DataFrame, split: str
+) -> TrustReport | None:
+    if predictor.trust is None:
+        return None
+    shown = predictions[SPLIT] == split
+    return measure_trust(
+        predictions[shown].reset_index(drop=True),
+        answers[shown].reset_index(drop=True),
+        predictor.trust,
+        read_wishes(config, predictor),
+        class_names=predictor.description.class_names,
+        units=predictor.description.units,
+        seed=config.seed,
+        draws=config.evaluate.bootstrap,
+    )
 
 
 def predict_rows(context: RunContext, predictor: Predictor, cache: PixelCache, rows: pd.DataFrame) -> pd.DataFrame:
@@ -128,14 +177,17 @@ def predict_rows(context: RunContext, predictor: Predictor, cache: PixelCache, r
         predictor,
         cache.pixels,
         cache.rows(rows[SHA256]),
+        sizes=rows[[WIDTH_PX, HEIGHT_PX]].to_numpy(dtype=np.int64),
         covariates=read_columns(rows),
         batch_size=config.evaluate.batch_size,
         progress=context.progress,
     )
     answer = LABEL if config.data.task is Task.classification else TARGET
     more = {target.name: target.unit for target in predictor.meaning.targets[1:]}
+    # The user's own columns travel along, so that the answers can be looked at apart by them.
+    own = [name for name in rows.columns if name.startswith(META_PREFIX)]
     known = add_more_targets(rows, more)[
-        [SAMPLE_ID, PATH, GROUP_ID, SPLIT, answer, GREEN_PX, *(TARGET_PREFIX + name for name in more)]
+        [SAMPLE_ID, PATH, GROUP_ID, SPLIT, answer, GREEN_PX, *(TARGET_PREFIX + name for name in more), *own]
     ]
     return pd.concat([known, answers], axis=1).assign(**{MODEL_ID: predictor.description.model_id})
 
@@ -173,61 +225,13 @@ def report_predictions(
         more_targets=more,
         deciles=config.evaluate.deciles,
         confusions=config.evaluate.confusions,
+        bootstrap=config.evaluate.bootstrap,
+        confidence=config.evaluate.confidence,
+        seed=config.seed,
+        slices=config.evaluate.slices,
     )
 
 
 def add_more_targets(rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
     """The rows of a manifest with the true values of further targets as `target/<name>`, missing where unknown."""
     return rows.assign(**{TARGET_PREFIX + name: rows[META_PREFIX + name].astype(float) for name in names})
-
-
-def _write_page(
-    context: RunContext, prepared: PreparedData, predictions: pd.DataFrame, report: EvaluationReport
-) -> None:
-    config, run = context.config, context.run
-    history = pd.read_csv(run.history)
-    path_of = dict(zip(prepared.rows[SAMPLE_ID], prepared.rows[PATH], strict=True))
-    context.progress.start("Drawing the report", None)
-    figures = draw_figures(
-        report,
-        predictions=predictions,
-        history=history,
-        manifest=prepared.rows,
-        find_image=lambda sample_id: Path(path_of[sample_id]),
-    )
-    page = render_report(
-        report,
-        predictions=predictions,
-        history=history,
-        manifest=prepared.rows,
-        rejected=pd.read_csv(run.rejected),
-        figures=save_figures(figures, run.figures),
-        facts=_facts(config, run),
-    )
-    with write_atomic(run.report_page) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    context.progress.finish()
-
-
-def _facts(config: RunConfig, run: RunFolder) -> dict[str, str]:
-    about = read_json(run.model)
-    preprocess = Preprocess.from_dict(about["preprocess"])
-    augment = config.data.augment
-    facts = {
-        "backbone": f"{config.model.backbone}, {about['weights_origin']}",
-        "trained": f"{config.adapt.kind.value}, {about['mode']}, at most {about['planned_epochs']} epochs, "
-        f"seed {config.seed}",
-        "input": f"{preprocess.size_px} x {preprocess.size_px} px, {preprocess.resize.value}",
-        "augmentation": "none" if augment is AugmentPreset.none else augment.value,
-        "settings": " ".join(config.overrides),
-        "phytoscope": __version__,
-    }
-    meaning = Meaning.from_dict(about["meaning"])
-    if meaning.targets:
-        curves = ", ".join(f"{target.name} {target.scale.transform.value}" for target in meaning.targets)
-        curve = meaning.targets[0].scale.transform.value if len(meaning.targets) == 1 else curves
-        facts["target learned as"] = f"{curve}, standardised on the training rows"
-    if meaning.covariates is not None:
-        known = ", ".join(f"{name} ({words})" for name, words in meaning.covariates.describe().items())
-        facts["seen beside the image"] = known
-    return facts

@@ -9,6 +9,7 @@ import pandas as pd
 from phytoscope import __version__
 from phytoscope.predict.package import save_package, verify_package
 from phytoscope.predict.predictor import Predictor
+from phytoscope.predict.trust_files import read_trust
 from phytoscope.schema.artifact import hash_content, hash_file
 from phytoscope.schema.report import SplitReport
 from phytoscope.schema.table import PATH, Split
@@ -31,7 +32,8 @@ def run_package(context: RunContext) -> None:
     run = context.run
     check_whole(run, "evaluate")
     settings = plain_settings(context.config)
-    inputs = hash_content([hash_file(run.weights), hash_file(run.report), settings["package"], __version__])
+    files = [hash_file(path) for path in (run.weights, run.report, run.trust)]
+    inputs = hash_content([*files, settings["package"], __version__])
     take_step(context, "package", inputs, lambda begin: _write(context, prepared, begin))
 
 
@@ -54,6 +56,7 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
         onnx=config.package.onnx,
         limitations=report.warnings,
         known=list_known(predictor, chosen),
+        report=report,
     )
     difference = verify_package(run.package)
     context.progress.finish()

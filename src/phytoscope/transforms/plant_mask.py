@@ -1,10 +1,10 @@
 """Which pixels of a photograph belong to the plant, from colour alone and fast enough for every image.
 
 Two signs are joined. Green and yellow pixels are plant wherever they are (excess green; Woebbecke 1995, doi
-10.13031/2013.27838), above a threshold that follows the picture (Otsu 1979, doi 10.1109/TSMC.1979.4310076). Brown,
-red, white and black parts of a leaf are not green: they are found by their distance from the background's colour, but
-only where the picture's border shows a plain background, such as the paper of a laboratory. Elsewhere no colour tells a
-dead leaf from soil.
+10.13031/2013.27838), above a threshold that follows the picture's greenest. Brown, red, white and black parts of a leaf
+are not green: they are found by their distance from the background's colour (threshold by Otsu 1979, doi
+10.1109/TSMC.1979.4310076), but only where the picture's border shows a plain background, such as the paper of a
+laboratory. Elsewhere no colour tells a dead leaf from soil.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,12 @@ from phytoscope.errors import DataValidationError
 _WORKING_SIDE_PX = 224
 _RING_SHARE = 0.05
 # Excess green, 0-510: below the smallest even a grey card looks green by noise; above the largest shade would be lost.
-_LEAST_EXCESS, _MOST_EXCESS = 12.0, 45.0
+_LEAST_EXCESS, _MOST_EXCESS = 12.0, 56.0
 _LEAST_RELATIVE_EXCESS = 0.06
 # A plain border: enough of it is not green, and of what is not green most has one colour and no texture.
 _LEAST_BARE_RING = 0.25
 _MOST_CHROMA, _MOST_SPREAD, _MOST_TEXTURE = 20.0, 7.0, 4.5
+_BLACK, _DARKEST_PAPER = 4.0, 30.0
 _LEAST_DISTANCE, _MOST_DISTANCE = 8.0, 16.0
 _LIGHTNESS_WEIGHT = 0.5
 _SMALLEST_PART = 0.0008
@@ -42,7 +43,8 @@ class _Background:
 def mask_plant(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Finds the pixels that belong to a plant.
 
-    The answer rests on colour: a green car is a plant to it, and a dry leaf on soil is not. Pixels are judged at 224 px
+    The answer rests on colour: a green car is a plant to it, so is a brown thing on plain paper,
+    and a dry leaf on soil is not. Pixels are judged at 224 px
     on the longer side, so that finer structures are rounded.
 
     Args:
@@ -63,7 +65,7 @@ def mask_plant(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     height, width = pixels.shape[:2]
     small = _shrink(pixels)
     green = _find_green(small)
-    lab = np.asarray(cv2.cvtColor(small.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB))
+    lab = np.asarray(cv2.cvtColor(small.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB), dtype=np.float32)
     background = _find_plain_background(lab, green)
     mask = green
     if background is not None:
@@ -117,8 +119,10 @@ def _find_plain_background(lab: NDArray[np.float32], green: NDArray[np.bool_]) -
     found = _Background(*(float(np.median(channel[bare])) for channel in (lightness, a, b)))
     spread = float(np.percentile(np.hypot(a[bare] - found.a, b[bare] - found.b), 80))
     texture = np.abs(cv2.Laplacian(cv2.blur(lightness, (3, 3)), cv2.CV_32F))
+    # Soil and trays are dark and of many colours; paper is lighter, and what was cut out is on black.
     plain = (
-        np.hypot(found.a, found.b) < _MOST_CHROMA
+        not _BLACK < found.lightness < _DARKEST_PAPER
+        and np.hypot(found.a, found.b) < _MOST_CHROMA
         and spread < _MOST_SPREAD
         and float(np.percentile(texture[bare], 80)) < _MOST_TEXTURE
     )
@@ -132,9 +136,7 @@ def _draw_ring(shape: tuple[int, ...]) -> NDArray[np.bool_]:
     return ring
 
 
-def _find_object(
-    lab: NDArray[np.float32], green: NDArray[np.bool_], background: _Background
-) -> NDArray[np.bool_]:
+def _find_object(lab: NDArray[np.float32], green: NDArray[np.bool_], background: _Background) -> NDArray[np.bool_]:
     lightness, a, b = cv2.split(lab)
     # A shadow on the paper is darker and as much paler, so it lies on the line from the paper's colour to black.
     lit = np.minimum(lightness / max(background.lightness, 1.0), 1.0)
@@ -169,7 +171,7 @@ def _tidy(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _drop_parts(mask: NDArray[np.bool_], smallest: float, *, keep_border: bool = False) -> NDArray[np.bool_]:
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(
         np.ascontiguousarray(mask).view(np.uint8), connectivity=4 if keep_border else 8
     )
     keep = stats[:, cv2.CC_STAT_AREA] >= smallest

@@ -47,10 +47,16 @@ class Trust:
             observed: What is known of N images.
         """
         faults = self.photo.find_faults(observed.photo)
+        broken = np.asarray(~np.isfinite(observed.answers).all(axis=1))
         if self.task is Task.classification:
             probs = self.calibration.apply(observed.answers)
             reasons = find_reasons(
-                self.limits, novelty=observed.novelty, photo_faults=faults, probability=probs.max(axis=1), width=None
+                self.limits,
+                novelty=observed.novelty,
+                photo_faults=faults,
+                probability=probs.max(axis=1),
+                width=None,
+                broken=broken,
             )
             sets = None if self.sets is None else self.sets.choose(probs)
             return Judged(probs, sets, None, None, decide(reasons), reasons)
@@ -60,7 +66,7 @@ class Trust:
                 lower[:, target], upper[:, target] = rule.bound(observed, target)
         width = upper[:, 0] - lower[:, 0]
         reasons = find_reasons(
-            self.limits, novelty=observed.novelty, photo_faults=faults, probability=None, width=width
+            self.limits, novelty=observed.novelty, photo_faults=faults, probability=None, width=width, broken=broken
         )
         return Judged(observed.answers, None, lower, upper, decide(reasons), reasons)
 

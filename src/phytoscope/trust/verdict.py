@@ -1,4 +1,10 @@
-"""One rule from what is known of an answer to accept, review or reject."""
+"""One rule from what is known of an answer to accept, review or reject.
+
+Four things are asked: is the photograph good enough, is it like the training images, is the network sure enough of its
+answer, and is the interval narrow enough. The number of classes in a prediction set is not asked. How large a set is
+follows from the coverage that was wished for, and how sure an answer must be from the error rate that was wished for;
+asking both would miss the error rate. The set is there for the person who reviews: it names the classes to choose from.
+"""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -41,6 +47,7 @@ def find_reasons(
     photo_faults: dict[Reason, NDArray[np.bool_]],
     probability: Floats | None,
     width: Floats | None,
+    broken: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Collects everything that speaks against an answer.
 
@@ -50,6 +57,7 @@ def find_reasons(
         photo_faults: Reason -> which photographs have this fault, shape (N,), bool.
         probability: Calibrated probability of the predicted class, shape (N,), 0-1 (classification).
         width: Width of the interval of the main number in its unit, shape (N,) (regression).
+        broken: Which answers are not numbers, shape (N,), bool; they are never sure enough, whatever the limits.
 
     Returns:
         Shape (N, reasons), bool, columns in the order of `REASONS`.
@@ -70,6 +78,8 @@ def find_reasons(
     if limits.least_probability is not None and probability is not None:
         # Worded so that a probability that is not a number is not accepted either.
         mark(Reason.unsure, ~(probability >= limits.least_probability))
+    if broken is not None:
+        mark(Reason.unsure, broken)
     if limits.widest is not None and width is not None:
         mark(Reason.wide_interval, ~(width <= limits.widest))
     return found

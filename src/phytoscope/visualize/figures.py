@@ -6,18 +6,25 @@ from matplotlib.figure import Figure
 from phytoscope.evaluate.report import main_metric
 from phytoscope.schema.report import EvaluationReport, SplitReport
 from phytoscope.schema.table import (
+    LOWER,
     PREDICTION,
     PREDICTION_PREFIX,
     SAMPLE_ID,
     SPLIT,
     TARGET,
     TARGET_PREFIX,
+    UPPER,
     Split,
     Task,
 )
 from phytoscope.visualize.classes import plot_confusion_matrix, plot_per_class
+from phytoscope.visualize.coverage import plot_coverage, plot_intervals, plot_set_sizes
 from phytoscope.visualize.data import plot_class_counts, plot_history, plot_target_distribution
+from phytoscope.visualize.external import HOME, errors_are_shares, plot_external_gallery
 from phytoscope.visualize.gallery import FindImage, plot_confusion_gallery, plot_error_gallery
+from phytoscope.visualize.reliability import plot_reliability
+from phytoscope.visualize.risk import plot_risk_coverage, plot_verdicts
+from phytoscope.visualize.slices import choose_slices, plot_slices
 from phytoscope.visualize.style import save_figures
 from phytoscope.visualize.values import plot_decile_error, plot_predicted_vs_actual, plot_residuals
 from phytoscope.visualize.words import MORE_TARGET
@@ -66,8 +73,11 @@ def draw_figures(
     history: pd.DataFrame,
     manifest: pd.DataFrame,
     find_image: FindImage,
+    answers: pd.DataFrame | None = None,
 ) -> dict[str, Figure]:
-    """Draws every figure of the page.
+    """Draws every figure of the page that the report alone and the photographs give.
+
+    What needs the model, such as heat maps, is drawn elsewhere and put beside these under its name in `words.FIGURES`.
 
     Args:
         report: The numbers.
@@ -75,6 +85,7 @@ def draw_figures(
         history: `history.csv`; without rows there is no training figure.
         manifest: One row per image, see `add_splits`.
         find_image: Gives the path of a sample's picture.
+        answers: Table 8a, for the figure of intervals; None leaves it out.
 
     Returns:
         Name -> figure, in the order of the page; pass it to `save_figures`.
@@ -85,6 +96,8 @@ def draw_figures(
     table = add_splits(manifest, predictions)
     draw = _draw_classification if report.task == Task.classification else _draw_regression
     figures = draw(report, part, rows, table, find_image)
+    shown = None if answers is None else answers.loc[answers[SPLIT] == split]
+    figures |= _draw_belief(report, shown) | _draw_elsewhere(report, part)
     if not history.empty:
         metric, higher = main_metric(report.task)
         figures["history"] = plot_history(history, metric=metric, higher_is_better=higher)
@@ -130,4 +143,41 @@ def _draw_more_targets(part: SplitReport, rows: pd.DataFrame) -> dict[str, Figur
             target_name=target.name,
             unit=target.unit,
         )
+    return figures
+
+
+def _draw_belief(report: EvaluationReport, answers: pd.DataFrame | None) -> dict[str, Figure]:
+    trust = report.trust
+    if trust is None:
+        return {}
+    figures = {}
+    calibration = trust.calibration
+    if calibration is not None and (calibration.bins_before or calibration.bins_after):
+        figures["reliability"] = plot_reliability(calibration)
+    entry = trust.sets if trust.sets is not None else next(iter(trust.intervals), None)
+    if entry is not None and entry.rows:
+        figures["coverage"] = plot_coverage(entry)
+    if trust.sets is not None and trust.sets.sizes:
+        figures["set_sizes"] = plot_set_sizes(trust.sets.sizes)
+    if answers is not None and LOWER in answers.columns:
+        known = answers[[TARGET, PREDICTION, LOWER, UPPER]].dropna()
+        if len(known):
+            figures["intervals"] = plot_intervals(known, target_name=report.target_name, unit=report.unit)
+    return figures
+
+
+def _draw_elsewhere(report: EvaluationReport, part: SplitReport) -> dict[str, Figure]:
+    figures = {}
+    sets = {} if report.trust is None else {HOME: report.trust.verdicts}
+    sets |= {further.name: further.trust.verdicts for further in report.external if further.trust is not None}
+    sets = {name: verdicts for name, verdicts in sets.items() if verdicts.shares}
+    if sets:
+        figures["verdicts"] = plot_verdicts(sets)
+    if any(verdicts.curve for verdicts in sets.values()):
+        is_share = errors_are_shares(report.task, next(iter(sets.values())))
+        figures["risk_coverage"] = plot_risk_coverage(sets, unit=report.unit, is_share=is_share)
+    if any(further.examples for further in report.external):
+        figures["external_gallery"] = plot_external_gallery(report.external)
+    if choose_slices(part.slices):
+        figures["slices"] = plot_slices(part.slices, unit=report.unit)
     return figures

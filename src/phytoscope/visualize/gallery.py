@@ -94,7 +94,7 @@ def plot_confusion_gallery(
         for column, (sample_id, caption, colour) in enumerate(_list_tiles(pair, rows, pictures)):
             left = 0.12 + column * (_TILE_IN + _GAP_IN) + (0.2 if colour == GREEN else 0.0)
             box = (left / width_in, (top - 0.38 - _TILE_IN) / height_in, _TILE_IN / width_in, _TILE_IN / height_in)
-            _draw_tile(fig.add_axes(box), read_thumbnail(find_image(sample_id)), caption, colour)
+            draw_tile(fig.add_axes(box), read_thumbnail(find_image(sample_id)), caption, colour)
     return fig
 
 
@@ -141,11 +141,19 @@ def plot_error_gallery(
         true, predicted = values[sample_id]
         error = ("+" if predicted > true else "") + format_number(predicted - true)
         caption = f"true {figure_text(format_quantity(true, unit))}\npredicted {format_number(predicted)} ({error})"
-        _draw_tile(ax, read_thumbnail(find_image(sample_id)), caption, PALE)
+        draw_tile(ax, read_thumbnail(find_image(sample_id)), caption, PALE)
     return fig
 
 
-def _draw_tile(ax: Axes, pixels: npt.NDArray[np.uint8] | None, caption: str, colour: str) -> None:
+def draw_tile(ax: Axes, pixels: npt.NDArray[np.uint8] | None, caption: str, colour: str) -> None:
+    """Draws one framed picture with its caption.
+
+    Args:
+        ax: Where to draw.
+        pixels: Shape (H, W, 3), uint8; None draws a grey tile that says the image is missing.
+        caption: Lines of text beneath.
+        colour: Colour of the frame.
+    """
     if pixels is None:
         ax.set_facecolor("#E8EBE9")
         ax.set_xlim(0, 1)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 _FIGURE_WIDTH = 52
 _MINUS = "\u2212"
+NO_BREAK = "\u00a0"
+"""Stands between a number and its unit, so that both stay on one line."""
 # Unicode categories: control characters, and halves of characters, which stand for bytes that are not UTF-8.
 _REPLACED = {"Cc": " ", "Cs": "\ufffd"}
 

@@ -1,8 +1,15 @@
 """The first sentence of the page: how good the model is, on what, and compared with what."""
 
-from phytoscope.schema.report import Baseline, EvaluationReport, SplitReport
+from phytoscope.schema.report import Baseline, EvaluationReport, MetricValue, SplitReport
 from phytoscope.schema.table import Split, Task
 from phytoscope.visualize.text import format_count, format_number, format_percent, format_quantity, prettify_class
+from phytoscope.visualize.trust_words import (
+    count_hundred,
+    in_brackets,
+    word_hundred,
+    word_quantity_range,
+    word_range,
+)
 
 _SPLIT_CLAUSES = {
     str(Split.test): "that training never saw",
@@ -29,17 +36,23 @@ def word_verdict(report: EvaluationReport, split: str) -> str:
 
 
 def _word_classification(part: SplitReport) -> str:
-    sentence = f"{format_percent(_value(part, 'accuracy'))} were named rightly"
+    accuracy = _find_metric(part.metrics, "accuracy")
+    if accuracy is None or accuracy.value is None:
+        return "it was not measured how many were named rightly."
+    span = in_brackets(word_range(accuracy.low, accuracy.high))
+    sentence = f"{word_hundred(accuracy.value)} were named rightly{span}"
     constant = _find_baseline(part, "constant")
-    if constant is None:
+    always = None if constant is None else _find_metric(constant.metrics, "accuracy")
+    if always is None or always.value is None:
         return sentence + "."
-    always = format_percent(_baseline_value(constant, "accuracy"))
-    return f"{sentence}; always guessing the most frequent class would get {always}."
+    return f"{sentence}; always guessing the most frequent class would get {count_hundred(always.value)}."
 
 
 def _word_regression(report: EvaluationReport, part: SplitReport) -> str:
-    mae, r2 = _value(part, "mae"), _value(part, "r2")
-    sentence = f"predictions of {report.target_name} were off by {format_quantity(mae, report.unit)} on average"
+    mae, r2 = _find_metric(part.metrics, "mae"), _value(part, "r2")
+    size = format_quantity(None if mae is None else mae.value, report.unit)
+    span = "" if mae is None else in_brackets(word_quantity_range(mae))
+    sentence = f"predictions of {report.target_name} were off by {size} on average{span}"
     if r2 is not None:
         sentence += f" (R² {format_number(r2)})"
     others = []
@@ -73,8 +86,30 @@ def word_weakest(part: SplitReport) -> str | None:
     )
 
 
+def word_ranges(report: EvaluationReport, part: SplitReport) -> str:
+    """What the ranges behind the numbers mean; empty where no number has one.
+
+    Args:
+        report: The numbers.
+        part: The split that the page shows.
+    """
+    if not any(metric.low is not None for metric in part.metrics):
+        return ""
+    return (
+        f"The small numbers are ranges: with other leaves or plants like these, {100 * report.confidence:.0f} of 100 "
+        f"such ranges hold the true value. They come from drawing the {format_count(part.n_groups, 'group')} again "
+        f"{format_count(report.bootstrap, 'time')}, never single photographs, because photographs of one leaf or plant "
+        "resemble each other."
+    )
+
+
 def _value(part: SplitReport, name: str) -> float | None:
-    return next((metric.value for metric in part.metrics if metric.name == name), None)
+    metric = _find_metric(part.metrics, name)
+    return None if metric is None else metric.value
+
+
+def _find_metric(metrics: list[MetricValue], name: str) -> MetricValue | None:
+    return next((metric for metric in metrics if metric.name == name), None)
 
 
 def _find_baseline(part: SplitReport, name: str) -> Baseline | None:
@@ -82,4 +117,5 @@ def _find_baseline(part: SplitReport, name: str) -> Baseline | None:
 
 
 def _baseline_value(baseline: Baseline, name: str) -> float | None:
-    return next((metric.value for metric in baseline.metrics if metric.name == name), None)
+    metric = _find_metric(baseline.metrics, name)
+    return None if metric is None else metric.value

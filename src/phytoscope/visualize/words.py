@@ -7,7 +7,7 @@ from typing import Final
 
 from phytoscope.schema.report import MetricValue
 from phytoscope.schema.table import Task
-from phytoscope.visualize.text import format_number, format_percent, format_quantity
+from phytoscope.visualize.text import NO_BREAK, format_number, format_percent, format_quantity
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ METRICS: Final = {
     "balanced_accuracy": MetricWords("Balanced accuracy", "Mean share found per class, rare classes included.", True),
     "top3_accuracy": MetricWords("Right within top 3", "The true class is among the three most probable ones.", True),
     "nll": MetricWords("Log loss", "Punishes confident mistakes; 0 is perfect."),
+    "brier": MetricWords("Brier score", "Distance of the probabilities from the truth; 0 is perfect, 2 the worst."),
+    "ece": MetricWords("Calibration error", "Mean gap between how sure the model is and how often it is right.", True),
     "r2": MetricWords("R²", "Share of the variation that is explained; 1 is perfect, 0 is no better than the mean."),
     "rmse": MetricWords("RMSE", "Typical error; large errors weigh more."),
     "mae": MetricWords("Mean absolute error", "How far off a prediction is on average."),
@@ -99,6 +101,81 @@ FIGURES: Final = {
         "Worst first. Look for wrong table entries, plants cut off by the picture's edge, overlap and blur.",
         "mistakes",
     ),
+    "reliability": FigureWords(
+        "How sure it is, and how often it is right",
+        "Reliability diagrams before and after calibration: how sure the answers are against how often they are right, "
+        "with bars that count the answers.",
+        "Each point gathers answers of about the same certainty. On the line, answers that are 80 % sure are right in "
+        "80 of 100 cases. Below the line the model is too sure of itself. The dashed lines show how far off it is, the "
+        "bars below count the photographs.",
+        "trust",
+    ),
+    "coverage": FigureWords(
+        "Was the promise kept?",
+        "Dot plot of the share of photographs whose truth was held, for all and for each class or slice, with ranges, "
+        "against the promised share; bars of the mean size beside it.",
+        "Dots should lie at the green line or right of it. The line through a dot is its range: where all of it lies "
+        "left of the promise, marked by a red triangle, the promise was broken. The bars show the price: the larger, "
+        "the less is said.",
+        "trust",
+    ),
+    "set_sizes": FigureWords(
+        "How many classes a set names",
+        "Bars of the share of photographs by the number of classes that their prediction set names.",
+        "One class means that the answer is clear. Two or three classes narrow it down. Many classes mean that the "
+        "model does not know.",
+        "trust",
+    ),
+    "intervals": FigureWords(
+        "Every prediction with its interval",
+        "Predicted against true values, each with a vertical line for its interval, and the diagonal.",
+        "Each vertical line is the interval of one photograph. Where it crosses the diagonal it holds the truth (blue "
+        "points); red crosses missed it. Long lines say: I am not sure.",
+        "trust",
+    ),
+    "risk_coverage": FigureWords(
+        "What it is worth to leave the unsure ones to a person",
+        "Curve of the error among the answered photographs against the share that is answered, the surest first.",
+        "Read from right to left: at the right edge every photograph is answered. Going left, the least sure answers "
+        "are left to a person, and the error should fall. The diamond is what was accepted; the dashed line is the "
+        "error that was wanted.",
+        "trust",
+    ),
+    "verdicts": FigureWords(
+        "What becomes of the photographs",
+        "Bars of the shares of accepted, reviewed and rejected photographs, one bar a set.",
+        "Accept: act on the answer. Review: a person should look. Reject: the picture cannot be answered. In strange "
+        "pictures, less should be accepted.",
+        "trust",
+    ),
+    "external_gallery": FigureWords(
+        "Photographs from elsewhere, with the answers",
+        "Photographs of the further sets with answer, truth and verdict; wrong answers that were accepted come first.",
+        "Red frame: wrong, green frame: right, grey frame: nobody knows. Wrong and accepted answers come first: they "
+        "are the ones that do harm.",
+        "external",
+    ),
+    "slices": FigureWords(
+        "Where it does worse",
+        "Dot plot of the difference between each slice of the photographs and all others, with ranges.",
+        "Each dot compares some photographs with all others; its line is the range. Red triangles: worse by more than "
+        "chance explains. Grey dots: no difference can be told from so few.",
+        "slices",
+    ),
+    "explanations": FigureWords(
+        "What the answers rest on",
+        "Photographs beside the same photographs with a heat map of the parts that speak for the answer.",
+        "Warm colours mark what speaks for the answer. They should lie on the plant, and on the spots of a disease. "
+        "Heat on the background means that the model may know the place instead of the plant.",
+        "explanations",
+    ),
+    "robustness": FigureWords(
+        "What it stands",
+        "Small curves of the quality against five strengths of each kind of spoiling, with the clean value.",
+        "Each small figure spoils the same photographs in one way, more and more from 1 to 5. Curves that fall early "
+        "show what to avoid when taking photographs.",
+        "robustness",
+    ),
     "class_counts": FigureWords(
         "Photographs per class",
         "Bars of the number of images and groups of each class, by split.",
@@ -161,3 +238,12 @@ def format_metric(metric: MetricValue) -> str:
     if metric.unit == "nats":
         return format_number(metric.value)
     return format_quantity(metric.value, metric.unit)
+
+
+def format_span(metric: MetricValue) -> str:
+    """Interval of a metric as the page shows it under its value, such as `88.0 to 95.1 %`; empty where not known."""
+    if metric.low is None or metric.high is None:
+        return ""
+    low, high = (format_metric(dataclasses.replace(metric, value=end)) for end in (metric.low, metric.high))
+    # The unit stands once, at the end.
+    return f"{low.split(NO_BREAK)[0]} to {high}"

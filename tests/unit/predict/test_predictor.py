@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from phytoscope.errors import ImageReadError
-from phytoscope.predict.predictor import predict_table
+from phytoscope.predict.predictor import Photo, predict_table
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import Task
 from phytoscope.transforms.decode import read_image
@@ -75,7 +75,7 @@ def test_table_equals_single_answers(predictor, batch_size) -> None:
     rows = np.array([5, 0, 3, 3, 1])
     table = predict_table(predictor, pixels, rows, batch_size=batch_size, progress=SilentProgress())
     for position, row in enumerate(rows):
-        answer = predictor.describe("x", predictor.predict_pixels(pixels[row][None])[0])
+        (answer,) = predictor.answer(["x"], [Photo(pixels[row], 32, 32)])
         if answer.value is None:
             assert table["prediction"][position] == answer.label
             assert table["probability"][position] == pytest.approx(answer.probability, abs=1e-6)

@@ -1,0 +1,53 @@
+"""`phytoscope explain`: what the answers for photographs rest on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from phytoscope.cli.terminal import TerminalProgress, err, out
+from phytoscope.schema.explanation import ExplanationMethod
+
+
+def explain(
+    model: Annotated[Path, typer.Argument(help="Model package, or the folder of a run.", metavar="PACKAGE_OR_RUN")],
+    sources: Annotated[
+        list[Path], typer.Argument(help="Images, folders, or a CSV with a column `path`.", metavar="IMAGE...")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", metavar="DIR")],
+    method: Annotated[
+        ExplanationMethod, typer.Option(help="How the heat maps are made; `auto` takes what did best when compared.")
+    ] = ExplanationMethod.auto,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older folder of explanations.")] = False,
+) -> None:
+    """Show on each photograph what the answer rests on, and test whether that is true.
+
+    [bold]Example[/]
+
+    phytoscope explain runs/TIME-NAME/package photos/ --output why
+
+    The folder holds a page to read (explanations.html), a table (explanations.csv: share of the heat outside the plant,
+    deletion and insertion scores) and each picture beside its heat map. Needs the extra: pip install
+    "phytoscope[explain]".
+    """
+    from phytoscope.steps.explain_files import PAGE_NAME, explain_files, load_model
+    from phytoscope.visualize.explanations import describe_explanations
+
+    predictor = load_model(model)
+    if predictor.meaning.covariates is not None:
+        names = ", ".join(predictor.meaning.covariates.names)
+        err.print(escape(f"the model also sees {names}; here they count as missing for every image"))
+    progress = TerminalProgress()
+    try:
+        report, failed = explain_files(
+            predictor, sources, output, method=method, overwrite=overwrite, progress=progress
+        )
+    finally:
+        progress.finish()
+    for sentence in describe_explanations(report) if report.n > 0 else []:
+        out.print(escape(sentence))
+    for warning in report.warnings:
+        err.print(f"[yellow]Warning:[/] {escape(warning)}")
+    note = f", {failed} with an error (column `error`)" if failed else ""
+    out.print(escape(f"{report.n} explained{note}: {output / PAGE_NAME}"))

@@ -1,0 +1,158 @@
+"""Sentences of the model card about what was measured and what is promised."""
+
+import math
+from typing import Final
+
+from phytoscope.schema.external import ExternalReport
+from phytoscope.schema.metric import MetricValue
+from phytoscope.schema.report import EvaluationReport
+from phytoscope.schema.table import Split, Task
+from phytoscope.schema.trust_report import CoverageRow, IntervalReport, SetReport, TrustReport
+from phytoscope.schema.verdict import Verdict
+from phytoscope.trust.trust import Trust
+
+UNKNOWN_FIELD: Final = (
+    "Nothing was measured on photographs from other places, cameras or seasons, where models often lose most of their "
+    "skill."
+)
+_MEASURES: Final = {
+    "brightness": ("its median brightness", "of 255"),
+    "highlights": ("its share of burnt-out pixels", ""),
+    "sharpness": ("its sharpness", ""),
+    "side_px": ("its shorter side", "px"),
+    "plant": ("its share of plant pixels", ""),
+}
+
+
+def word_headline(report: EvaluationReport) -> list[str]:
+    """How good the model is at home and on each further set, and how much of it it accepts, a sentence each.
+
+    Args:
+        report: What was measured.
+    """
+    name = "accuracy" if report.task is Task.classification else "mae"
+    test = report.splits.get(Split.test.value)
+    found = None if test is None else next((metric for metric in test.metrics if metric.name == name), None)
+    sentences = []
+    if found is not None and found.value is not None:
+        home = f"On photographs like those it learned from {_word_value(found, report)}"
+        sentences.append(f"{home}{_word_accepts(report.trust)}.")
+    sentences += [_word_further(further, report, name) for further in report.external if further.n > 0]
+    return sentences
+
+
+def _word_further(further: ExternalReport, report: EvaluationReport, name: str) -> str:
+    metric = further.metric(name)
+    if metric is not None and metric.value is not None:
+        return f"On `{further.name}` {_word_value(metric, report)}{_word_accepts(further.trust)}."
+    if further.trust is None or not further.trust.verdicts.shares:
+        return f"Of `{further.name}` nothing could be measured."
+    shares = further.trust.verdicts.shares
+    rejected, accepted = (shares.get(verdict.value, 0.0) for verdict in (Verdict.reject, Verdict.accept))
+    return (
+        f"Of `{further.name}`, whose truth is not known, it rejects {count_hundred(rejected)} of 100 and accepts "
+        f"{count_hundred(accepted)}."
+    )
+
+
+def _word_value(metric: MetricValue, report: EvaluationReport) -> str:
+    value = metric.value if metric.value is not None else math.nan
+    is_known = metric.low is not None and metric.high is not None
+    level = f"{100 * report.confidence:g} % range"
+    if report.task is Task.regression:
+        span = f" ({level} {metric.low:.3g} to {metric.high:.3g})" if is_known else ""
+        return f"it is off by {f'{value:.3g} {metric.unit}'.strip()} on average{span}"
+    span = ""
+    if metric.low is not None and metric.high is not None:
+        span = f" ({level} {count_hundred(metric.low)} to {count_hundred(metric.high)})"
+    return f"{count_hundred(value)} of 100 are named rightly{span}"
+
+
+def _word_accepts(trust: TrustReport | None) -> str:
+    if trust is None or not trust.verdicts.shares:
+        return ""
+    return f"; it accepts {count_hundred(trust.verdicts.shares.get(Verdict.accept.value, 0.0))} of 100 of its answers"
+
+
+def count_hundred(share: float) -> str:
+    """A share 0-1 as a count of a hundred; one close to 0 or 100 is never rounded to it."""
+    count = 100.0 * share
+    if 0.0 < count < 1.0:
+        return f"{math.ceil(10.0 * count - 1e-9) / 10.0:g}"
+    if 99.0 < count < 100.0:
+        return f"{math.floor(10.0 * count + 1e-9) / 10.0:g}"
+    return f"{count:.0f}"
+
+
+def describe_limits(trust: Trust) -> list[str]:
+    """From where on an answer is not accepted, a sentence a limit.
+
+    Args:
+        trust: What judges the answers.
+    """
+    limits = trust.limits
+    sentences = ["Every answer is accepted, sent to a person for review, or rejected because of the picture."]
+    if limits.least_probability is not None:
+        at_least = f"whose calibrated probability is at least {limits.least_probability:.3g}"
+        reachable = f"Accepted is an answer {at_least}, and against which nothing else speaks."
+        sentences.append(reachable if limits.least_probability <= 1.0 else "No answer is sure enough to be accepted.")
+    if limits.widest is not None:
+        sentences.append(
+            f"Accepted is a number whose interval is at most {limits.widest:.3g} wide, and against which nothing else "
+            "speaks."
+            if limits.widest > 0
+            else "No number is sure enough to be accepted."
+        )
+    if limits.reject_novelty is not None:
+        sentences.append(f"Rejected is a picture whose novelty is above {limits.reject_novelty:.4g}.")
+    if limits.review_novelty is not None:
+        sentences.append(f"For review is a picture whose novelty is above {limits.review_novelty:.4g}.")
+    sides = [(trust.photo.lowest, "below"), (trust.photo.highest, "above")]
+    faults = [_word_measure(name, side, limit) for limits, side in sides for name, limit in limits.items()]
+    if faults:
+        sentences.append(f"A photograph is not good enough when {'; '.join(faults)}.")
+    return sentences
+
+
+def _word_measure(name: str, side: str, limit: float) -> str:
+    what, unit = _MEASURES.get(name, (name, ""))
+    return f"{what} is {side} {limit:.3g} {unit}".strip()
+
+
+def describe_promises(trust: TrustReport) -> list[str]:
+    """What was promised and what was held on the images that the report is about, a sentence each.
+
+    Args:
+        trust: What was measured.
+    """
+    sentences = []
+    if trust.sets is not None:
+        sentences += _word_coverage(trust.sets, "Its sets of classes", "the true class")
+    for entry in trust.intervals:
+        sentences += _word_coverage(entry, f"Its intervals of `{entry.target}`", "the true value")
+    calibration = trust.calibration
+    if calibration is not None and "ece" in calibration.before and "ece" in calibration.after:
+        sentences.append(
+            f"Probabilities are off by {100 * calibration.after['ece']:.3g} points on average "
+            f"({100 * calibration.before['ece']:.3g} before calibration, {calibration.kind})."
+        )
+    verdicts = trust.verdicts
+    error = verdicts.errors.get(Verdict.accept.value)
+    if error is not None and verdicts.wanted_error is not None:
+        low, high = verdicts.accepted_low, verdicts.accepted_high
+        span = "" if low is None or high is None else f" ({count_hundred(low)} to {count_hundred(high)})"
+        sentences.append(
+            f"Of its accepted answers {count_hundred(error)} of 100 are wrong{span}; "
+            f"{count_hundred(verdicts.wanted_error)} were wanted."
+        )
+    return sentences
+
+
+def _word_coverage(entry: SetReport | IntervalReport, what: str, truth: str) -> list[str]:
+    overall: CoverageRow | None = next((row for row in entry.rows if row.what == "all"), None)
+    promise = f"{what} promise to hold {truth} for {count_hundred(entry.promised)} of 100 new leaves or plants"
+    if overall is None:
+        return [f"{promise}."]
+    known = overall.low is not None and overall.high is not None
+    span = f" ({count_hundred(overall.low or 0.0)} to {count_hundred(overall.high or 0.0)})" if known else ""
+    return [f"{promise}; on test images they held it for {count_hundred(overall.coverage)}{span}."]

@@ -1,0 +1,55 @@
+"""How trust is kept in a folder: `trust.json` for numbers and `novelty.safetensors` for arrays."""
+
+from pathlib import Path
+
+import safetensors
+import safetensors.numpy
+
+from phytoscope.errors import ArtifactError
+from phytoscope.schema.artifact import read_json, write_atomic, write_json
+from phytoscope.trust.novelty import NoveltyReference
+from phytoscope.trust.trust import Trust
+
+TRUST_NAME = "trust.json"
+NOVELTY_NAME = "novelty.safetensors"
+
+
+def write_trust(folder: Path, trust: Trust, novelty: NoveltyReference | None) -> list[Path]:
+    """Writes what answers are judged by.
+
+    Args:
+        folder: Where.
+        trust: Numbers.
+        novelty: What the training images look like; None when novelty is not measured.
+
+    Returns:
+        The files.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    content = {"trust": trust.to_dict(), "novelty": None if novelty is None else novelty.to_dict()}
+    write_json(folder / TRUST_NAME, content)
+    if novelty is None:
+        (folder / NOVELTY_NAME).unlink(missing_ok=True)
+        return [folder / TRUST_NAME]
+    with write_atomic(folder / NOVELTY_NAME) as temporary:
+        safetensors.numpy.save_file(novelty.arrays, temporary)
+    return [folder / TRUST_NAME, folder / NOVELTY_NAME]
+
+
+def read_trust(folder: Path) -> tuple[Trust, NoveltyReference | None]:
+    """Reads what answers are judged by.
+
+    Raises:
+        ArtifactError: A file is missing, damaged, or of another format.
+    """
+    content = read_json(folder / TRUST_NAME)
+    try:
+        trust, about = Trust.from_dict(content["trust"]), content["novelty"]
+        if about is None:
+            return trust, None
+        return trust, NoveltyReference.from_parts(about, safetensors.numpy.load_file(folder / NOVELTY_NAME))
+    except (KeyError, TypeError, ValueError, OSError, safetensors.SafetensorError) as error:
+        message = f"{TRUST_NAME} in {str(folder)!r} cannot be used ({type(error).__name__}: {error}): evaluate again."
+        raise ArtifactError(message) from error

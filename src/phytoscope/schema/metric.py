@@ -1,0 +1,24 @@
+"""One measured number, with its interval."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MetricValue:
+    """One number of the report.
+
+    Attributes:
+        name: Standard name, for example `macro_f1` or `rmse`.
+        value: The number; None where it is not defined (for example R2 of one sample).
+        unit: Unit of the value; empty for fractions and counts.
+        higher_is_better: Which direction is better.
+        low: Lower end of the interval of the value for other plants like these; None where it is not known.
+        high: Upper end of the interval.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    higher_is_better: bool
+    low: float | None = None
+    high: float | None = None

@@ -5,9 +5,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from phytoscope.models.ensemble import EnsembleMeaning, NetworkEnsemble
+from phytoscope.models.ensemble import NetworkEnsemble
 from phytoscope.models.meaning import Meaning
-from phytoscope.models.network import PlantNetwork
+from phytoscope.models.network import BackboneInput, PlantNetwork
 from phytoscope.predict.description import describe_meaning
 from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.choices import ResizeMode
@@ -19,8 +19,8 @@ SIDE = 64
 CELL = 8
 """Pixels to a place of the networks' map."""
 PAPER, LEAF, LESION = (170, 170, 172), (60, 140, 50), (150, 90, 40)
-LOOKS_AT = {"lesion": ((1.0, -1.0, 0.0), 0.1), "background": ((0.0, -1.0, 1.0), -0.02)}
-"""What a network looks at -> weights of red, green and blue on the 0-1 scale, and what the sum must exceed."""
+LOOKS_AT = {"lesion": ((1.0, -1.0, 0.0), 0.1, 1000.0), "background": ((0.0, -1.0, 1.0), -0.02, 300.0)}
+"""What a network looks at -> weights of red, green and blue (0-1), what their sum must exceed, and the gain."""
 SCALE = {"transform": "none", "unit_value": 1.0, "mean": 5.0, "std": 2.0, "lower": None}
 
 
@@ -44,7 +44,7 @@ class ColourBackbone(nn.Module):
 
     def __init__(self, looks_at: str, mean: Tensor, std: Tensor) -> None:
         super().__init__()
-        weights, least = LOOKS_AT[looks_at]
+        weights, least, _ = LOOKS_AT[looks_at]
         self.conv = nn.Conv2d(3, 2, 1)
         # The network normalises first; the weights are meant for colours as they are.
         plain = torch.tensor([weights, (0.0, 0.0, 0.0)])
@@ -58,29 +58,32 @@ class ColourBackbone(nn.Module):
         return self.pool(self.act(self.conv(images))).mean(dim=(2, 3))
 
 
-def colour_network(network: PlantNetwork, looks_at: str, gain: float = 400.0) -> PlantNetwork:
+def colour_network(network: PlantNetwork, looks_at: str) -> PlantNetwork:
     """Put a colour backbone into a network; its last output rises with the amount of the colour."""
     outputs = network.head.out_features
     network.backbone, network.feature_dim = ColourBackbone(looks_at, network.mean, network.std), 2
-    network.head = nn.Linear(2, outputs)
+    network.head = nn.Linear(2 + network.covariate_dim, outputs)
     with torch.no_grad():
         network.head.weight.zero_()
         network.head.bias.zero_()
-        network.head.weight[-1, 0] = gain
+        network.head.weight[-1, 0] = LOOKS_AT[looks_at][2]
         network.head.bias[-1] = -2.0
+        # A covariate above its mean speaks for the last output, whatever the picture shows.
+        network.head.weight[-1, 2:] = 50.0
     return network.eval()
 
 
-def make_colour_predictor(looks_at="lesion", task=Task.classification, classes=("healthy", "sick"), members=0):
+def make_colour_predictor(
+    looks_at="lesion", task=Task.classification, classes=("healthy", "sick"), members=0, encoder=None
+):
     """A predictor that says `sick` (or a large number) the more there is of one colour."""
     preprocess = Preprocess(SIDE, ResizeMode.squash, "bicubic", (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
     numbers = {"target_scale": SCALE, "target_name": "spots", "unit": "mm", "class_names": []}
     single = {"class_names": list(classes), "target_name": "class", "unit": "", "target_scale": None}
     about = single if task is Task.classification else numbers
     if members > 0:
-        meaning = Meaning(class_names=tuple(classes))
-        about = describe_meaning(EnsembleMeaning(class_names=tuple(classes), members=(meaning,) * members))
-        about.pop("task", None)
+        alone = {**describe_meaning(Meaning(class_names=tuple(classes))), "task": task.value}
+        about = {**single, "members": [alone] * members}
     description = ModelDescription(
         name="colours",
         model_id="0123456789abcdef",
@@ -90,10 +93,12 @@ def make_colour_predictor(looks_at="lesion", task=Task.classification, classes=(
         weights_origin="set by hand",
         data_hash="d" * 64,
         split_hash="s" * 64,
+        covariates=None if encoder is None else encoder.to_dict(),
         **about,
     )
     outputs = len(classes) if task is Task.classification else 1
-    plain = PlantNetwork("test_resnet", outputs, 0.0, _input(preprocess))
+    spec = BackboneInput(SIDE, preprocess.mean, preprocess.std, "bicubic", 1.0)
+    plain = PlantNetwork("test_resnet", outputs, 0.0, spec, 0 if encoder is None else encoder.dim)
     state = plain.state_dict()
     if members > 0:
         state = NetworkEnsemble([plain] * members).state_dict()
@@ -103,11 +108,5 @@ def make_colour_predictor(looks_at="lesion", task=Task.classification, classes=(
         for network, each in zip(predictor.network.members, looks * members, strict=False):
             colour_network(network, each)
     else:
-        colour_network(predictor.network, looks[0], gain=400.0 if task is Task.classification else 20.0)
+        colour_network(predictor.network, looks[0])
     return predictor
-
-
-def _input(preprocess):
-    from phytoscope.models.network import BackboneInput
-
-    return BackboneInput(SIDE, preprocess.mean, preprocess.std, "bicubic", 1.0)

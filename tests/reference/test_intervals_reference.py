@@ -66,6 +66,22 @@ def test_images_taken_for_plants_hold_less() -> None:
     assert np.mean(naive) < COVERAGE - 3 * spread
 
 
+@pytest.mark.parametrize("kind", [IntervalKind.scaled, IntervalKind.cqr])
+def test_same_rows_for_both_hold_too(kind) -> None:
+    """Where few plants give both shape and stretch, as after a cross-validation, new plants are still held."""
+    draws, held, flattered = 30, [], []
+    for seed in range(draws):
+        rows, new = draw_plants(seed, 12, errors="answer"), draw_plants(30_000 + seed, 100, images=1, errors="answer")
+        ours = fit(rows, rows, kind)
+        held.append(hold(ours, new).mean())
+        # The same shape, stretched by the rows it was fitted on.
+        margins = find_margins(ours.fitted, kind, rows.observed, 0)
+        quantile, _ = group_quantile(margins.score((rows.truth - rows.observed.answers)[:, 0]), rows.groups, COVERAGE)
+        flattered.append(hold(dataclasses.replace(ours, quantile=quantile), new).mean())
+    assert np.mean(held) > COVERAGE - 3 * np.std(held, ddof=1) / np.sqrt(draws)
+    assert np.mean(held) > np.mean(flattered) + 0.01
+
+
 @pytest.mark.parametrize("kind", [IntervalKind.scaled, IntervalKind.auto])
 def test_narrower_where_errors_grow(kind) -> None:
     """Where errors grow with the answer, intervals are narrower on average and hold large and small plants alike."""

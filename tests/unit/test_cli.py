@@ -223,3 +223,13 @@ class TestComposeFromRunFolder:
         assert config.data.root == str(tmp_path / "leaves")
         assert config.model.weights == str(tmp_path / "w.pth")
         assert config.paths.run_dir == str(tmp_path / "run")
+
+    def test_further_sets_are_kept_absolute(self, tmp_path, monkeypatch) -> None:
+        """Each place of `evaluate.external`, also in the words that are written beside the run."""
+        monkeypatch.chdir(tmp_path)
+        words = ["data=folder", "data.root=x", "evaluate.external=[orchard=my photos,phone=/abs/p.csv]"]
+        config = compose(words)
+        expected = [f"orchard={tmp_path / 'my photos'}", "phone=/abs/p.csv"]
+        assert config.evaluate.external == expected
+        monkeypatch.chdir("/")
+        assert compose(config.overrides).evaluate.external == expected

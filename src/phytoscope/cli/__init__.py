@@ -11,6 +11,7 @@ from rich.markup import escape
 from phytoscope import __version__
 from phytoscope.cli.adapters_command import adapters
 from phytoscope.cli.cache_commands import cache_app
+from phytoscope.cli.compare_command import compare
 from phytoscope.cli.compose import settings
 from phytoscope.cli.cross_validate_command import cross_validate
 from phytoscope.cli.data_commands import data_app
@@ -21,6 +22,7 @@ from phytoscope.cli.find_commands import find_app
 from phytoscope.cli.inspect_command import inspect
 from phytoscope.cli.predict_command import predict
 from phytoscope.cli.run_commands import evaluate, package, prepare, run, train
+from phytoscope.cli.suggest_command import suggest
 from phytoscope.cli.sweep_command import sweep
 from phytoscope.cli.terminal import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USER, err, out, show_log
 from phytoscope.errors import PhytoscopeError
@@ -41,6 +43,8 @@ for _command in (
     package,
     predict,
     explain,
+    compare,
+    suggest,
     cross_validate,
     sweep,
     adapters,

@@ -45,9 +45,24 @@ def report_result(run: "RunFolder") -> None:
 
     report = read_report(run)
     out.print(_verdict(report))
+    for sentence in _word_trust(report):
+        out.print(escape(sentence))
     for warning in report.warnings:
         out.print(f"[yellow]Note:[/] {escape(warning)}")
     out.print(f"Report:  {escape(str(run.report_page))}")
+
+
+def _word_trust(report: "EvaluationReport") -> list[str]:
+    from phytoscope.predict.card_words import word_further
+    from phytoscope.schema.table import Task
+    from phytoscope.visualize.trust_words import word_verdicts
+
+    sentences = []
+    if report.trust is not None:
+        verdicts = report.trust.verdicts
+        is_share = report.task is Task.classification or verdicts.wanted_error is not None
+        sentences += word_verdicts(verdicts, unit=report.unit, is_share=is_share)[:2]
+    return [*sentences, *(word_further(further, report) for further in report.external if further.n > 0)]
 
 
 def _verdict(report: "EvaluationReport") -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from phytoscope.configs.external import list_external_faults
 from phytoscope.errors import ConfigError
-from phytoscope.schema.choices import ClassWeighting, DataKind, RegressionLoss, Sampling
+from phytoscope.schema.choices import AugmentPreset, ClassWeighting, DataKind, RegressionLoss, Sampling
 from phytoscope.schema.config import RunConfig
 from phytoscope.schema.table import Task
 
@@ -193,6 +193,11 @@ def _list_unread(config: RunConfig) -> list[str]:
         for key in given
         if key not in read
     ]
+    if data.backgrounds is not None and data.augment is not AugmentPreset.field:
+        faults.append(
+            f"data.backgrounds is not read with data.augment={data.augment.value} (data.augment=field sets leaves "
+            "before other backgrounds)"
+        )
     if data.group_by and data.group_pattern is not None:
         faults.append("data.group_by and data.group_pattern are both given; one of them names the plant")
     return faults

@@ -48,7 +48,8 @@ def read_observed(
     columns = _answer_columns(task, class_names, more_targets)
     photo = {name: _floats(predictions, name) for name in predictions.columns if name.startswith(PHOTO_PREFIX)}
     novelty = _floats(predictions, NOVELTY) if NOVELTY in predictions else np.full(len(predictions), np.nan)
-    answers = predictions[columns].to_numpy(dtype=np.float64)
+    # A table gives columns that follow each other; what is asked of each row is several times faster on rows that do.
+    answers = np.ascontiguousarray(predictions[columns].to_numpy(dtype=np.float64))
     return Observed(answers, novelty, {name.removeprefix(PHOTO_PREFIX): values for name, values in photo.items()})
 
 

@@ -28,10 +28,14 @@ class ConstantClass:
     frequencies: FloatArray
     class_name: str
 
+    def answer(self, n: int) -> IntArray:
+        """Index of the class it names for each of `n` images, shape (n,), int64."""
+        return np.full(n, int(np.argmax(self.frequencies)), dtype=np.int64)
+
     def score(self, true: IntArray) -> Baseline:
         """Scores the baseline on rows whose true class indices are `true`, shape (N,), int64."""
         probs = np.tile(self.frequencies, (len(true), 1))
-        predicted = np.full(len(true), int(np.argmax(self.frequencies)), dtype=np.int64)
+        predicted = self.answer(len(true))
         share = 100.0 * float(self.frequencies.max())
         text = f"always {self.class_name!r}, the most frequent class of the training images ({share:.1f} % of them)"
         return Baseline(CONSTANT, text, measure_classification(true, predicted, probs))
@@ -53,9 +57,13 @@ class StraightLine:
     slope: float
     unit: str
 
+    def answer(self, green_px: FloatArray) -> FloatArray:
+        """Its values for images with so many green pixels, both of shape (N,), float64."""
+        return self.intercept + self.slope * green_px
+
     def score(self, target: FloatArray, green_px: FloatArray) -> Baseline:
         """Scores the baseline on rows with true values `target` and `green_px`, both of shape (N,), float64."""
-        preds = self.intercept + self.slope * green_px
+        preds = self.answer(green_px)
         if self.name == CONSTANT:
             text = f"always {self.intercept:.4g} {self.unit}".rstrip() + ", the mean of the training images"
         else:

@@ -80,7 +80,7 @@ def list_warnings(
     )
     if task == Task.classification:
         found += _warn_of_small_classes(test)
-    found += _warn_of_intervals(test) + _warn_of_slices(test)
+    found += _warn_of_intervals(test) + _warn_of_narrow_leads(test, metric, higher_is_better) + _warn_of_slices(test)
     return found + _warn_of_gap(splits, "macro_f1" if task == Task.classification else "r2")
 
 
@@ -147,6 +147,21 @@ def _warn_of_baselines(test: SplitReport, metric: str, higher_is_better: bool) -
         for name in deciding_metrics(metric)
         for baseline in loses_to(test, name, higher_is_better=higher_is_better)
     ]
+
+
+def _warn_of_narrow_leads(test: SplitReport, metric: str, higher_is_better: bool) -> list[str]:
+    """Baselines that the model beats here, but that other plants could put ahead of it."""
+    lost = loses_to(test, metric, higher_is_better=higher_is_better)
+    return [
+        f"The model is better than {BASELINE_NAMES.get(baseline.name, baseline.name)} on these photographs, but other "
+        f"plants could turn that round: {METRIC_NAMES[metric]} differs by {_word_range(baseline.lead)}."
+        for baseline in test.baselines
+        if baseline not in lost and baseline.lead is not None and _holds_zero(baseline.lead)
+    ]
+
+
+def _holds_zero(metric: MetricValue) -> bool:
+    return metric.low is not None and metric.high is not None and metric.low <= 0 <= metric.high
 
 
 def _warn_of_small_classes(test: SplitReport) -> list[str]:

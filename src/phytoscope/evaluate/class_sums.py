@@ -108,6 +108,18 @@ def prepare_class_rows(true: IntArray, predicted: IntArray, probs: FloatArray) -
     return ClassRows(true, predicted, probs.shape[1], parts, bins, int(bins.max()) + 1)
 
 
+def count_class_rows(true: IntArray, predicted: IntArray, n_classes: int) -> ClassRows:
+    """What each image adds to the counts of a model that gives no probabilities; its `ece` means nothing.
+
+    Args:
+        true: Index of the true class, shape (N,), int64.
+        predicted: Index of the predicted class, shape (N,), int64.
+        n_classes: Number of classes.
+    """
+    nothing = np.zeros(len(true), dtype=np.int64)
+    return ClassRows(true, predicted, n_classes, {"confidence": nothing.astype(np.float64)}, nothing, 1)
+
+
 def measure_counts(hits: FloatArray, support: FloatArray, chosen: FloatArray) -> dict[str, FloatArray]:
     """What follows from counts alone.
 

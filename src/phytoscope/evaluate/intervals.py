@@ -9,7 +9,7 @@ import numpy as np
 from phytoscope.evaluate.bootstrap import FloatArray, GroupSampler, IntArray, Replicates, find_bounds
 from phytoscope.evaluate.class_sums import PER_CLASS, RECENTRED, SHARES, divide
 from phytoscope.evaluate.value_sums import ValueRows
-from phytoscope.schema.report import ClassRow, DecileRow, GroupRow, MetricValue
+from phytoscope.schema.report import Baseline, ClassRow, DecileRow, GroupRow, MetricValue
 
 WORST_GROUPS: Final = 12
 
@@ -50,6 +50,23 @@ def bound_values(metrics: list[MetricValue], rows: ValueRows, sampler: GroupSamp
         return metrics
     replicates = sampler.replicate(rows.sum_units(sampler, median=True)).map(rows.build_measure())
     return bound_metrics(metrics, replicates, sampler.n_groups, sampler.plan.confidence)
+
+
+def bound_lead(baseline: Baseline, own: Replicates, other: Replicates, metric: str, sampler: GroupSampler) -> Baseline:
+    """The baseline with the model's lead over it and the interval of that lead, both on the same draws.
+
+    Args:
+        baseline: Numbers of the baseline.
+        own: The metric of the model.
+        other: The same metric of the baseline.
+        metric: Its name.
+        sampler: The groups of the images and their draws.
+    """
+    gap = own.minus(other)
+    low, high = find_bounds(gap, sampler.n_groups, sampler.plan.confidence)
+    template = next(value for value in baseline.metrics if value.name == metric)
+    lead = dataclasses.replace(template, value=to_value(gap.whole[0]), low=to_value(low), high=to_value(high))
+    return dataclasses.replace(baseline, lead=lead)
 
 
 def bound_classes(

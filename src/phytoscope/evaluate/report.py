@@ -7,23 +7,30 @@ import numpy.typing as npt
 import pandas as pd
 
 from phytoscope.errors import ArtifactError, ConfigError
-from phytoscope.evaluate.baselines import fit_constant_class, fit_constant_value, fit_green_pixels
-from phytoscope.evaluate.bootstrap import BootstrapPlan, GroupSampler
+from phytoscope.evaluate.baselines import StraightLine, fit_constant_class, fit_constant_value, fit_green_pixels
+from phytoscope.evaluate.bootstrap import BootstrapPlan, FloatArray, GroupSampler
 from phytoscope.evaluate.caveats import count_ungrouped, deciding_metrics, list_warnings, loses_to
 from phytoscope.evaluate.checks import EVALUATED_SPLITS, check_table, check_train_rows
-from phytoscope.evaluate.class_sums import prepare_class_rows
+from phytoscope.evaluate.class_sums import count_class_rows, prepare_class_rows
 from phytoscope.evaluate.classification import (
     compute_confusion_matrix,
     describe_classes,
     find_confusions,
     measure_classification,
 )
-from phytoscope.evaluate.intervals import bound_classes, bound_deciles, bound_metrics, bound_values, find_worst_groups
+from phytoscope.evaluate.intervals import (
+    bound_classes,
+    bound_deciles,
+    bound_lead,
+    bound_metrics,
+    bound_values,
+    find_worst_groups,
+)
 from phytoscope.evaluate.more_targets import fit_target_evaluator
 from phytoscope.evaluate.regression import describe_deciles, find_worst, measure_regression
 from phytoscope.evaluate.slices import Slice, choose_columns, cut_column, evaluate_slices
-from phytoscope.evaluate.value_sums import prepare_value_rows
-from phytoscope.schema.report import EvaluationReport, SplitReport
+from phytoscope.evaluate.value_sums import ValueRows, prepare_value_rows
+from phytoscope.schema.report import Baseline, EvaluationReport, SplitReport
 from phytoscope.schema.table import (
     GREEN_PX,
     GROUP_ID,
@@ -169,15 +176,19 @@ def _classification_evaluator(
         metrics, classes = measure_classification(true, predicted, probs), describe_classes(confusion, class_names)
         sampler, parts = GroupSampler(rows[GROUP_ID], plan), prepare_class_rows(true, predicted, probs)
         del probs
+        baseline = constant.score(true)
         if plan.draws > 0:
             replicates = sampler.replicate(parts.sum_units(sampler)).map(parts.build_measure())
+            other = count_class_rows(true, constant.answer(len(true)), len(class_names))
+            counted = sampler.replicate(other.sum_units(sampler)).map(other.build_measure())
+            baseline = bound_lead(baseline, replicates["macro_f1"], counted["macro_f1"], "macro_f1", sampler)
             metrics = bound_metrics(metrics, replicates, sampler.n_groups, plan.confidence)
             classes = bound_classes(classes, replicates, true, predicted, sampler)
         return SplitReport(
             n=len(rows),
             n_groups=sampler.n_groups,
             metrics=metrics,
-            baselines=[constant.score(true)],
+            baselines=[baseline],
             classes=classes,
             confusion=[[int(count) for count in row] for row in confusion],
             top_confusions=find_confusions(
@@ -213,7 +224,7 @@ def _regression_evaluator(
             n=len(rows),
             n_groups=sampler.n_groups,
             metrics=bound_values(metrics, parts, sampler),
-            baselines=[line.score(target, green) for line in lines],
+            baselines=[_score_line(line, target, green, parts, sampler) for line in lines],
             deciles=slices if plan.draws == 0 else bound_deciles(slices, target, preds, sampler),
             worst=find_worst(target, preds, rows[SAMPLE_ID].tolist(), WORST_IMAGES),
             more_targets=[evaluate_target(rows) for evaluate_target in others.values()],
@@ -222,6 +233,19 @@ def _regression_evaluator(
         )
 
     return evaluate_split
+
+
+def _score_line(
+    line: StraightLine, target: FloatArray, green: FloatArray, own: ValueRows, sampler: GroupSampler
+) -> Baseline:
+    baseline = line.score(target, green)
+    if sampler.plan.draws == 0:
+        return baseline
+    found = [
+        sampler.replicate(rows.sum_units(sampler)).map(rows.build_measure())["rmse"]
+        for rows in (own, prepare_value_rows(target, line.answer(green)))
+    ]
+    return bound_lead(baseline, found[0], found[1], "rmse", sampler)
 
 
 def _cut(rows: pd.DataFrame, columns: list[str]) -> list[Slice]:

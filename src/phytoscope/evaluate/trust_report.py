@@ -95,7 +95,7 @@ def _compare_calibration(
     # One after the other, so that only one of two large arrays is held.
     parts: list[tuple[dict[str, float], list[Any]]] = []
     for table in (predictions, answers):
-        probs = table[columns].to_numpy(dtype=np.float64)
+        probs = np.ascontiguousarray(table[columns].to_numpy(dtype=np.float64))
         parts.append((measure_calibration(truth, probs), draw_reliability(truth, probs)))
     (before, bins_before), (after, bins_after) = parts
     kind = trust.calibration.kind.value

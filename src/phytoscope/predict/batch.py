@@ -95,7 +95,7 @@ def predict_files(
         StorageError: The output cannot be written.
     """
     for source in sources:
-        _check_source(source)
+        check_source(source)
     total = sum(1 for _ in list_images(sources))
     if total == 0:
         places = ", ".join(repr(str(source)) for source in sources)
@@ -166,7 +166,12 @@ def _word_skipped(skipped: dict[str, int]) -> str:
     return f": found only {', '.join(words[:_SHOWN_SUFFIXES] + more)}" if words else ""
 
 
-def _check_source(source: Path) -> None:
+def check_source(source: Path) -> None:
+    """Refuses a source that does not exist or cannot be opened.
+
+    Raises:
+        DataNotFoundError: It does not, with the names that are like it; or it cannot.
+    """
     if source.is_dir():
         try:
             os.scandir(source).close()

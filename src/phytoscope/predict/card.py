@@ -17,9 +17,10 @@ from phytoscope.trust.trust import Trust
 
 _NOT_DEFINED = "not defined"
 _NOTHING = "-"
+_TENTH = "0.1"
 _INTENDED = (
-    "Photographs like those it learned from: the same crops, organs, cameras and places. Elsewhere only after a test on "
-    "photographs from there (`evaluate.external=[field=FOLDER]`)."
+    "Photographs like those it learned from: the same crops, organs, cameras and places. Elsewhere only after a test "
+    "on photographs from there (`evaluate.external=[field=FOLDER]`)."
 )
 _SIDE_BY_SIDE: Final = {
     Task.classification: ("accuracy", "balanced_accuracy", "macro_f1"),
@@ -153,6 +154,12 @@ def _compare_sets(report: EvaluationReport | None) -> list[str]:
     trusts = [report.trust, *(further.trust for further in report.external)]
     for verdict, words in ((Verdict.accept, "accepted"), (Verdict.review, "for review"), (Verdict.reject, "rejected")):
         rows.append((words, [_word_share(trust, verdict) for trust in trusts]))
+    verdicts = [None if trust is None else trust.verdicts for trust in trusts]
+    if any(found is not None and found.answered_at for found in verdicts):
+        wrong = [None if found is None else found.errors.get(Verdict.accept.value) for found in verdicts]
+        rows.append(("wrong among the accepted", [_word_percent(share) for share in wrong]))
+        surest = [None if found is None else found.answered_at.get(_TENTH) for found in verdicts]
+        rows.append(("surest that could be answered with 10 % wrong", [_word_percent(share) for share in surest]))
     return [
         "## At home and elsewhere",
         "",
@@ -177,7 +184,11 @@ def _word_metric(metric: MetricValue | None) -> str:
 def _word_share(trust: TrustReport | None, verdict: Verdict) -> str:
     if trust is None or not trust.verdicts.shares:
         return _NOTHING
-    return f"{100 * trust.verdicts.shares.get(verdict.value, 0.0):.3g} %"
+    return _word_percent(trust.verdicts.shares.get(verdict.value, 0.0))
+
+
+def _word_percent(share: float | None) -> str:
+    return _NOTHING if share is None else f"{100 * share:.3g} %"
 
 
 def _list_judging(report: EvaluationReport | None, trust: Trust | None) -> list[str]:

@@ -15,6 +15,7 @@ UNKNOWN_FIELD: Final = (
     "Nothing was measured on photographs from other places, cameras or seasons, where models often lose most of their "
     "skill."
 )
+_MAIN: Final = {Task.classification: "accuracy", Task.regression: "mae"}
 _MEASURES: Final = {
     "brightness": ("its median brightness", "of 255"),
     "highlights": ("its share of burnt-out pixels", ""),
@@ -30,19 +31,24 @@ def word_headline(report: EvaluationReport) -> list[str]:
     Args:
         report: What was measured.
     """
-    name = "accuracy" if report.task is Task.classification else "mae"
+    name = _MAIN[report.task]
     test = report.splits.get(Split.test.value)
     found = None if test is None else next((metric for metric in test.metrics if metric.name == name), None)
     sentences = []
     if found is not None and found.value is not None:
         home = f"On photographs like those it learned from {_word_value(found, report)}"
         sentences.append(f"{home}{_word_accepts(report.trust)}.")
-    sentences += [_word_further(further, report, name) for further in report.external if further.n > 0]
-    return sentences
+    return [*sentences, *(word_further(further, report) for further in report.external if further.n > 0)]
 
 
-def _word_further(further: ExternalReport, report: EvaluationReport, name: str) -> str:
-    metric = further.metric(name)
+def word_further(further: ExternalReport, report: EvaluationReport) -> str:
+    """How good the model is on a further set, and how much of it it accepts, in one sentence.
+
+    Args:
+        further: The set.
+        report: The report that it belongs to.
+    """
+    metric = further.metric(_MAIN[report.task])
     if metric is not None and metric.value is not None:
         return f"On `{further.name}` {_word_value(metric, report)}{_word_accepts(further.trust)}."
     if further.trust is None or not further.trust.verdicts.shares:
@@ -57,14 +63,12 @@ def _word_further(further: ExternalReport, report: EvaluationReport, name: str) 
 
 def _word_value(metric: MetricValue, report: EvaluationReport) -> str:
     value = metric.value if metric.value is not None else math.nan
-    is_known = metric.low is not None and metric.high is not None
+    low, high = metric.low, metric.high
     level = f"{100 * report.confidence:g} % range"
     if report.task is Task.regression:
-        span = f" ({level} {metric.low:.3g} to {metric.high:.3g})" if is_known else ""
+        span = "" if low is None or high is None else f" ({level} {low:.3g} to {high:.3g})"
         return f"it is off by {f'{value:.3g} {metric.unit}'.strip()} on average{span}"
-    span = ""
-    if metric.low is not None and metric.high is not None:
-        span = f" ({level} {count_hundred(metric.low)} to {count_hundred(metric.high)})"
+    span = "" if low is None or high is None else f" ({level} {count_hundred(low)} to {count_hundred(high)})"
     return f"{count_hundred(value)} of 100 are named rightly{span}"
 
 
@@ -153,6 +157,6 @@ def _word_coverage(entry: SetReport | IntervalReport, what: str, truth: str) -> 
     promise = f"{what} promise to hold {truth} for {count_hundred(entry.promised)} of 100 new leaves or plants"
     if overall is None:
         return [f"{promise}."]
-    known = overall.low is not None and overall.high is not None
-    span = f" ({count_hundred(overall.low or 0.0)} to {count_hundred(overall.high or 0.0)})" if known else ""
+    low, high = overall.low, overall.high
+    span = "" if low is None or high is None else f" ({count_hundred(low)} to {count_hundred(high)})"
     return [f"{promise}; on test images they held it for {count_hundred(overall.coverage)}{span}."]

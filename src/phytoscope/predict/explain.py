@@ -22,6 +22,8 @@ from phytoscope.schema.explanation import Explanation, ExplanationMethod
 from phytoscope.schema.table import Task
 from phytoscope.transforms.plant_mask import mask_plant
 
+# What did best in the deletion and insertion test on real photographs; see docs/guides/explanations.md.
+_BEST = {Task.classification: ExplanationMethod.hires_cam, Task.regression: ExplanationMethod.layer_cam}
 _LEAST_PLANT = 0.005
 _BATCH = 16
 
@@ -59,7 +61,7 @@ class Explainer:
         meaning = predictor.meaning
         meanings = meaning.members if isinstance(meaning, EnsembleMeaning) else (meaning,)
         self.predictor = predictor
-        self.method = ExplanationMethod.hires_cam if method is ExplanationMethod.auto else method
+        self.method = _BEST[predictor.description.task] if method is ExplanationMethod.auto else method
         if self.method in CLASS_OF_METHOD:
             require("pytorch_grad_cam")
         size_px = predictor.preprocess.size_px
@@ -135,7 +137,7 @@ class Explainer:
                     explained=names[row],
                     outside_plant=measure_outside(heat, mask, side),
                     plant_share=float(mask.mean()),
-                    test=measure_heat(square, heat, answer, seed=seed) if test else None,
+                    test=measure_heat(square, heat, answer, seed=seed) if test and heat.any() else None,
                 )
             )
         return explanations

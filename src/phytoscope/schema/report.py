@@ -38,11 +38,14 @@ class Baseline:
             number of green pixels, fitted on the training rows).
         description: What it predicts, in words.
         metrics: Same names and order as the model's.
+        lead: The model's main metric minus the baseline's, with the interval of this difference; None where there are
+            no intervals.
     """
 
     name: str
     description: str
     metrics: list[MetricValue]
+    lead: MetricValue | None = None
 
 
 @dataclass(frozen=True)
@@ -350,4 +353,13 @@ def _metrics_from_list(rows: list[dict[str, Any]]) -> list[MetricValue]:
 
 
 def _baselines_from_list(rows: list[dict[str, Any]]) -> list[Baseline]:
-    return [Baseline(**{**row, "metrics": _metrics_from_list(row["metrics"])}) for row in rows]
+    return [
+        Baseline(
+            **{
+                **row,
+                "metrics": _metrics_from_list(row["metrics"]),
+                "lead": None if row.get("lead") is None else MetricValue(**row["lead"]),
+            }
+        )
+        for row in rows
+    ]

@@ -55,9 +55,7 @@ def compare_runs(request: CompareRequest) -> Comparison:
     first, second = read_answers(request.first), read_answers(request.second)
     if first.name == second.name:
         first, second = _rename(first, request.first, "A"), _rename(second, request.second, "B")
-    comparison, table = compare_answers(
-        first, second, split=request.split, plan=request.plan, slices=request.slices
-    )
+    comparison, table = compare_answers(first, second, split=request.split, plan=request.plan, slices=request.slices)
     if request.output is not None:
         _write(comparison, table, request.output)
     return comparison

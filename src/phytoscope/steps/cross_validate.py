@@ -1,8 +1,6 @@
 """Cross-validation by group: every image is predicted by a network that never saw its group, and all vote at last."""
 
 import dataclasses
-import datetime
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,20 +13,13 @@ from phytoscope.data.split.leaks import check_split
 from phytoscope.errors import SplitError
 from phytoscope.evaluate.classification import measure_classification
 from phytoscope.evaluate.regression import measure_regression
-from phytoscope.models.ensemble import join_meanings, join_states
-from phytoscope.models.meaning import Meaning
-from phytoscope.predict.description import describe_meaning
-from phytoscope.predict.package import save_package, state_hash, verify_package
-from phytoscope.predict.predictor import Predictor
-from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_atomic, write_json
+from phytoscope.schema.artifact import hash_content, hash_file, write_atomic
 from phytoscope.schema.config import RunConfig
-from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.report import EvaluationReport, MetricValue
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import (
     FOLD,
     LABEL,
-    PATH,
     PREDICTION,
     PROB_PREFIX,
     SAMPLE_ID,
@@ -38,15 +29,16 @@ from phytoscope.schema.table import (
     Split,
     Task,
 )
-from phytoscope.steps.context import Begin, RunContext, plain_settings, read_report, take_step
-from phytoscope.steps.evaluate import build_predictor, predict_rows, report_predictions
-from phytoscope.steps.package import list_known, name_metrics
+from phytoscope.steps.context import Begin, RunContext, take_step
+from phytoscope.steps.ensemble import JoinedFolds, join_folds
+from phytoscope.steps.evaluate import build_predictor, predict_rows
 from phytoscope.steps.prepare import run_prepare
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
 from phytoscope.steps.pseudo_labels import keep_apart
 from phytoscope.steps.run_log import RunLog, log_said
 from phytoscope.steps.train import train_prepared
-from phytoscope.steps.training_job import fit_preprocess, load_trained
+from phytoscope.steps.training_job import fit_preprocess
+from phytoscope.steps.trust import fit_reference
 from phytoscope.transforms.preprocess import Preprocess
 
 
@@ -125,7 +117,10 @@ def cross_validate(context: RunContext) -> CrossValidation:
         numbers = sorted(int(number) for number in learned[FOLD].unique())
         tables = [_do_fold(context, prepared, folder, number, preprocess) for number in numbers]
         metrics = _summarise(context, folder, tables, learned)
-        report = _join(context, prepared, folder, numbers, preprocess)
+        folds = [folder.fold(number) for number in numbers]
+        seen = hold_out(prepared, numbers[0], context.config).of(Split.train)
+        joined = JoinedFolds(folder.ensemble, folds, folder.predictions, seen, preprocess)
+        report = join_folds(context, prepared, joined)
     return CrossValidation(folder, metrics, len(numbers), report)
 
 
@@ -173,13 +168,15 @@ def _do_fold(
     def predict(begin: Begin) -> list[Path]:
         begin()
         predictor = build_predictor(config, run, data)
-        rows = data.of(Split.test).reset_index(drop=True)
-        table = predict_rows(context, predictor, open_cache(context, data, preprocess), rows)
+        cache = open_cache(context, data, preprocess)
+        predictor.novelty = fit_reference(context, predictor, cache, data.of(Split.train))
+        table = predict_rows(context, predictor, cache, data.of(Split.test).reset_index(drop=True))
         with write_atomic(run.predictions) as temporary:
             table.assign(**{FOLD: number}).to_parquet(temporary, index=False)
         return [run.predictions]
 
-    take_step(context, "evaluate", hash_content([hash_file(run.weights), data.split_hash, __version__]), predict)
+    asked = [config.evaluate.novelty.value, config.evaluate.views]
+    take_step(context, "evaluate", hash_content([hash_file(run.weights), data.split_hash, asked, __version__]), predict)
     return pd.read_parquet(run.predictions)
 
 
@@ -240,107 +237,3 @@ def _measure(rows: pd.DataFrame, task: Task, unit: str) -> list[MetricValue]:
     true = np.array([place[name] for name in rows[LABEL]], dtype=np.int64)
     predicted = np.array([place[name] for name in rows[PREDICTION]], dtype=np.int64)
     return measure_classification(true, predicted, rows[names].to_numpy(dtype=np.float64))
-
-
-def build_ensemble(config: RunConfig, folds: list[RunFolder], prepared: PreparedData) -> Predictor:
-    """Joins trained networks to one predictor, whose answers are the mean of theirs.
-
-    Args:
-        config: Settings of the run.
-        folds: Folders of the trained networks.
-        prepared: The data of the run.
-
-    Raises:
-        ArtifactError: A network is not trained.
-        WeightsError: A file of weights is damaged.
-    """
-    abouts = [read_json(run.model) for run in folds]
-    members = [Meaning.from_dict(about["meaning"]) for about in abouts]
-    state = join_states([load_trained(run) for run in folds])
-    description = ModelDescription(
-        name=config.name,
-        model_id=state_hash(state),
-        backbone=config.model.backbone,
-        preprocess=abouts[0]["preprocess"],
-        weights_origin=abouts[0]["weights_origin"],
-        data_hash=prepared.data_hash,
-        split_hash=prepared.split_hash,
-        licence=config.package.licence,
-        created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        version=__version__,
-        members=[describe_meaning(member) for member in members],
-        **{**describe_meaning(join_meanings(members)), "unit": prepared.unit},
-    )
-    return Predictor(description, state)
-
-
-def _join(
-    context: RunContext, prepared: PreparedData, folder: FoldsFolder, numbers: list[int], preprocess: Preprocess
-) -> EvaluationReport | None:
-    say, config = context.say, context.config
-    run, folds = folder.ensemble, [folder.fold(number) for number in numbers]
-    context = dataclasses.replace(context, run=run, say=lambda text: say(f"ensemble: {text}"))
-    settings = plain_settings(config)
-    weights = [hash_file(fold.weights) for fold in folds]
-    inputs = hash_content([weights, prepared.split_hash, settings["evaluate"], settings["name"], __version__])
-    has_test = len(prepared.of(Split.test)) > 0
-    if has_test:
-        take_step(context, "evaluate", inputs, _evaluator(context, prepared, folds, preprocess))
-    report = read_report(run) if has_test else None
-    inputs = hash_content([inputs, settings["package"]])
-    take_step(context, "package", inputs, _packer(context, prepared, folds, report))
-    return report
-
-
-def _evaluator(
-    context: RunContext, prepared: PreparedData, folds: list[RunFolder], preprocess: Preprocess
-) -> Callable[[Begin], list[Path]]:
-    config, run = context.config, context.run
-
-    def evaluate(begin: Begin) -> list[Path]:
-        begin()
-        predictor = build_ensemble(config, folds, prepared)
-        rows = prepared.of(Split.test).reset_index(drop=True)
-        predictions = predict_rows(context, predictor, open_cache(context, prepared, preprocess), rows)
-        learned = prepared.rows[prepared.rows[SPLIT] != Split.test.value]
-        name = f"{config.name}, {len(folds)} networks"
-        report = report_predictions(config, prepared, predictor, predictions, learned, name=name)
-        with write_atomic(run.predictions) as temporary:
-            predictions.to_parquet(temporary, index=False)
-        write_json(run.report, report.to_dict())
-        return [run.predictions, run.report]
-
-    return evaluate
-
-
-def _packer(
-    context: RunContext, prepared: PreparedData, folds: list[RunFolder], report: EvaluationReport | None
-) -> Callable[[Begin], list[Path]]:
-    config, run = context.config, context.run
-
-    def pack(begin: Begin) -> list[Path]:
-        begin()
-        context.progress.start("Packaging the ensemble", None)
-        predictor = build_ensemble(config, folds, prepared)
-        test = None if report is None else report.splits.get(Split.test.value)
-        metrics = {} if test is None else name_metrics(test)
-        predictor.description = dataclasses.replace(predictor.description, metrics=metrics)
-        rows = prepared.of(Split.test) if test is not None else prepared.of(Split.val)
-        chosen = rows.iloc[:: max(1, len(rows) // config.package.golden)][: config.package.golden]
-        remarks = save_package(
-            predictor,
-            [Path(path) for path in chosen[PATH]],
-            run.package,
-            onnx=config.package.onnx,
-            limitations=[] if report is None else report.warnings,
-            known=list_known(predictor, chosen),
-            report=report,
-        )
-        difference = verify_package(run.package)
-        context.progress.finish()
-        for remark in remarks:
-            context.say(remark)
-        context.say(f"package of {len(folds)} networks reproduces its golden answers (difference {difference:.1g})")
-        return [run.package]
-
-    return pack

@@ -133,7 +133,7 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
     explained = explain_run(context, prepared, predictor, cache, answers)
     report = dataclasses.replace(
         report,
-        trust=_report_trust(config, predictor, predictions, answers, shown_split(report)),
+        trust=report_trust(config, predictor, predictions, answers, shown_split(report)),
         external=score_external(context, prepared, predictor, wishes),
         explanations=None if explained is None else explained.report,
         robustness=measure_robustness(context, prepared, predictor, cache, answers),
@@ -145,9 +145,21 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
     return [run.predictions, run.answers, *kept, run.report, run.report_page, run.figures, *further]
 
 
-def _report_trust(
+def report_trust(
     config: RunConfig, predictor: Predictor, predictions: pd.DataFrame, answers: pd.DataFrame, split: str
 ) -> TrustReport | None:
+    """Measures on one split whether judged answers can be believed as far as they say.
+
+    Args:
+        config: `evaluate` and `seed` are read.
+        predictor: The model with its trust.
+        predictions: Table 7.
+        answers: Table 8a, the same rows.
+        split: Which rows.
+
+    Returns:
+        None when the model has no trust.
+    """
     if predictor.trust is None:
         return None
     shown = predictions[SPLIT] == split

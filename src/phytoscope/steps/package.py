@@ -43,6 +43,7 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
     context.progress.start("Packaging the model", None)
     report = read_report(run)
     predictor = build_predictor(config, run, prepared)
+    predictor.trust, predictor.novelty = read_trust(run.root)
     test = report.splits.get(Split.test.value)
     metrics = {} if test is None else name_metrics(test)
     predictor.description = dataclasses.replace(predictor.description, metrics=metrics)

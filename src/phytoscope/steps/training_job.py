@@ -39,7 +39,8 @@ from phytoscope.train.job import TrainingJob
 from phytoscope.train.plan import plan_training
 from phytoscope.train.scales.meanings import choose_scales
 from phytoscope.train.speed.device import choose_device
-from phytoscope.transforms.augment import build_augmentation
+from phytoscope.transforms.augment import Augmentation, build_augmentation
+from phytoscope.transforms.backgrounds import read_backgrounds
 from phytoscope.transforms.preprocess import Preprocess, choose_resize
 
 
@@ -72,6 +73,7 @@ def build_job(
         WeightsUnavailableError: The weights cannot be had.
     """
     config, run = context.config, context.run
+    augmentation = _build_changes(config, preprocess.size_px)
     meaning = fit_meaning(config, train, unit)
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     network, origin = build_network(config.model, meaning.outputs, meaning.covariate_dim)
@@ -112,7 +114,7 @@ def build_job(
         train=build_samples(train, cache, meaning),
         val=build_samples(val, cache, meaning),
         unlabelled=None,
-        augmentation=build_augmentation(config.data.augment, size_px=preprocess.size_px, seed=config.seed),
+        augmentation=augmentation,
         cache_dir=find_cache_folder(context),
         folder=run.checkpoints,
         history_path=run.history,
@@ -120,6 +122,11 @@ def build_job(
         say=context.say,
     )
     return job, origin
+
+
+def _build_changes(config: RunConfig, size_px: int) -> Augmentation:
+    backgrounds = read_backgrounds(config.data.backgrounds, size_px=size_px, max_megapixels=config.data.max_megapixels)
+    return build_augmentation(config.data.augment, size_px=size_px, seed=config.seed, backgrounds=backgrounds)
 
 
 def fit_meaning(config: RunConfig, train: pd.DataFrame, unit: str) -> Meaning:

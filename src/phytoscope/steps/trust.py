@@ -53,7 +53,14 @@ def fit_reference(
     )
     known = samples.covariates if network.covariate_dim > 0 else None
     classes = None if config.data.task is Task.regression else np.asarray(samples.target, dtype=np.int64)
-    return fit_novelty(config.evaluate.novelty, features, _answer(network, features, known), classes, seed=config.seed)
+    return fit_novelty(
+        config.evaluate.novelty,
+        features,
+        _answer(network, features, known),
+        classes,
+        seed=config.seed,
+        groups=np.array(samples.group_ids, dtype=object),
+    )
 
 
 @torch.inference_mode()
@@ -81,6 +88,7 @@ def read_wishes(config: RunConfig, predictor: Predictor) -> TrustWishes:
         intervals=wanted.intervals,
         false_reject=wanted.false_reject,
         error_rate=wanted.error_rate,
+        confidence=wanted.confidence,
         tolerance=wanted.tolerance,
         lowest=tuple(target.scale.lower for target in predictor.meaning.targets),
         seed=config.seed,

@@ -9,10 +9,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from phytoscope.errors import ConfigError
 from phytoscope.schema.choices import AugmentPreset
+from phytoscope.transforms.backgrounds import NO_BACKGROUNDS, Backgrounds, replace_background
+from phytoscope.transforms.light import change_light
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as A
+
+# Raised when the same numbers would give other pictures, so that views kept by an earlier version are not taken.
+_FIELD_VERSION = 1
 
 
 class Augmentation(Protocol):
@@ -49,7 +55,53 @@ class _AlbumentationsAugmentation:
         return changed
 
 
-def build_augmentation(preset: AugmentPreset, *, size_px: int, seed: int) -> Augmentation:
+class FieldAugmentation:
+    """Leaves from the laboratory as the field would show them: before other backgrounds and in other light.
+
+    Attributes:
+        seed: Seed of all random choices.
+        backgrounds: Pictures that leaves are set before, beside drawn textures.
+        replaced: Share of the images whose background is replaced, where the leaf can be cut out.
+        is_lit_anew: Whether light, air and camera change strongly, too; else they change as in the preset `leaf`.
+    """
+
+    def __init__(
+        self,
+        size_px: int,
+        *,
+        seed: int,
+        backgrounds: Backgrounds = NO_BACKGROUNDS,
+        replaced: float = 0.6,
+        is_lit_anew: bool = True,
+    ) -> None:
+        """Takes the parts.
+
+        Args:
+            size_px: Side of the square images.
+            seed: Seed of all random choices.
+            backgrounds: Pictures that leaves are set before, beside drawn textures.
+            replaced: Share of the images whose background is replaced, 0-1.
+            is_lit_anew: Whether light, air and camera change strongly, too.
+        """
+        self.seed = seed
+        self.backgrounds = backgrounds
+        self.replaced = replaced
+        self.is_lit_anew = is_lit_anew
+        self._poses = A.Compose(_leaf_poses(size_px) if is_lit_anew else _leaf_transforms(size_px))
+
+    def __call__(self, pixels: NDArray[np.uint8], *, index: int, epoch: int) -> NDArray[np.uint8]:
+        """Changes one image; see `Augmentation`."""
+        rng = np.random.default_rng(np.random.SeedSequence([self.seed, epoch, index]))
+        self._poses.set_random_seed(int(rng.integers(2**31)))
+        if rng.random() < self.replaced:
+            pixels = replace_background(pixels, rng, self.backgrounds)
+        posed: NDArray[np.uint8] = self._poses(image=pixels)["image"]
+        return change_light(posed, rng) if self.is_lit_anew else posed
+
+
+def build_augmentation(
+    preset: AugmentPreset, *, size_px: int, seed: int, backgrounds: Backgrounds = NO_BACKGROUNDS
+) -> Augmentation:
     """Builds the random changes of one preset.
 
     `top_view` and `side_view` never change the scale, because there the size of the plant is the answer.
@@ -58,11 +110,23 @@ def build_augmentation(preset: AugmentPreset, *, size_px: int, seed: int) -> Aug
         preset: Which preset.
         size_px: Side of the square images.
         seed: Seed of all random choices.
+        backgrounds: Pictures that `field` sets leaves before, beside drawn textures.
+
+    Raises:
+        ConfigError: Backgrounds are given, but the preset replaces none.
     """
+    if backgrounds.pictures and preset is not AugmentPreset.field:
+        message = (
+            f"data.backgrounds is given, but data.augment={preset.value} replaces no background: "
+            "use data.augment=field, or leave data.backgrounds out."
+        )
+        raise ConfigError(message)
     if preset is AugmentPreset.none:
         return _NoAugmentation()
     # OpenCV's own threads fight with the data-loading processes for the same cores.
     cv2.setNumThreads(0)
+    if preset is AugmentPreset.field:
+        return FieldAugmentation(size_px, seed=seed, backgrounds=backgrounds)
     build: dict[AugmentPreset, Callable[[], list[A.BasicTransform]]] = {
         AugmentPreset.leaf: partial(_leaf_transforms, size_px),
         AugmentPreset.top_view: _top_view_transforms,
@@ -71,12 +135,31 @@ def build_augmentation(preset: AugmentPreset, *, size_px: int, seed: int) -> Aug
     return _AlbumentationsAugmentation(build[preset](), seed)
 
 
-def _leaf_transforms(size_px: int) -> list[A.BasicTransform]:
-    # Strong changes of light and focus: another day's series of photographs differs from this one most of all in these.
+def name_changes(augmentation: Augmentation, preset: AugmentPreset) -> str:
+    """Names what decides an augmented view beside its seed and its number, for the keys of caches.
+
+    Args:
+        augmentation: The random change.
+        preset: Its preset.
+    """
+    if not isinstance(augmentation, FieldAugmentation):
+        return preset.value
+    parts = (_FIELD_VERSION, augmentation.replaced, augmentation.is_lit_anew, augmentation.backgrounds.content_hash)
+    return "-".join(str(part) for part in (preset.value, *parts))
+
+
+def _leaf_poses(size_px: int) -> list[A.BasicTransform]:
     return [
         A.RandomResizedCrop(size=(size_px, size_px), scale=(0.4, 1.0), ratio=(0.75, 1.33)),
         A.D4(),
         A.Rotate(limit=30, border_mode=cv2.BORDER_REFLECT_101, p=0.4),
+    ]
+
+
+def _leaf_transforms(size_px: int) -> list[A.BasicTransform]:
+    # Strong changes of light and focus: another day's series of photographs differs from this one most of all in these.
+    return [
+        *_leaf_poses(size_px),
         A.ColorJitter(brightness=(0.6, 1.4), contrast=(0.6, 1.4), saturation=(0.6, 1.4), hue=(-0.05, 0.05), p=0.85),
         A.RandomGamma(gamma_limit=(70, 140), p=0.3),
         A.OneOf(

@@ -40,6 +40,10 @@ class Backgrounds:
     content_hash: str = ""
 
 
+NO_BACKGROUNDS = Backgrounds()
+"""No pictures: drawn textures alone."""
+
+
 def read_backgrounds(folder: str | None, *, size_px: int, max_megapixels: float = 100.0) -> Backgrounds:
     """Reads a folder of pictures without plants, all that lie in it and below.
 
@@ -54,7 +58,7 @@ def read_backgrounds(folder: str | None, *, size_px: int, max_megapixels: float 
         ConfigError: The folder is not there, holds no picture, or one of them cannot be read.
     """
     if folder is None:
-        return Backgrounds()
+        return NO_BACKGROUNDS
     root = Path(folder)
     if not root.is_dir():
         message = (
@@ -109,7 +113,7 @@ def find_replaceable(pixels: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
 
 
 def replace_background(
-    pixels: NDArray[np.uint8], rng: np.random.Generator, backgrounds: Backgrounds = Backgrounds()
+    pixels: NDArray[np.uint8], rng: np.random.Generator, backgrounds: Backgrounds = NO_BACKGROUNDS
 ) -> NDArray[np.uint8]:
     """Sets the plant of a picture before another background, at another place, angle and size.
 

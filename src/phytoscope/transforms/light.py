@@ -111,7 +111,8 @@ def _add_noise(pixels: _Pixels, rng: _Rng) -> _Pixels:
 def _compress(pixels: NDArray[np.uint8], rng: _Rng) -> NDArray[np.uint8]:
     quality = [int(cv2.IMWRITE_JPEG_QUALITY), int(rng.integers(30, 90))]
     _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(pixels[:, :, ::-1]), quality)
-    return np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[:, :, ::-1])
+    decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), dtype=np.uint8)
+    return np.ascontiguousarray(decoded[:, :, ::-1])
 
 
 _COMPRESSED = 0.3

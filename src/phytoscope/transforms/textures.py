@@ -29,7 +29,7 @@ def draw_texture(rng: _Rng, size_px: int) -> NDArray[np.float32]:
     sigma = float(rng.choice([0.0, 1.0, 2.5, 5.0], p=[0.3, 0.25, 0.25, 0.2])) * size_px / 224
     if sigma > 0:
         texture = np.asarray(cv2.GaussianBlur(texture, (0, 0), sigma), dtype=np.float32)
-    return np.clip(texture, 0.0, 255.0)
+    return np.asarray(np.clip(texture, 0.0, 255.0), dtype=np.float32)
 
 
 def draw_noise(rng: _Rng, size_px: int, *, cells: int, octaves: int = 3) -> NDArray[np.float32]:

@@ -10,7 +10,9 @@ from phytoscope.schema.table import Task
 from phytoscope.schema.verdict import Verdict
 from phytoscope.trust.calibration import fit_calibration
 from phytoscope.trust.intervals import IntervalRule, fit_intervals
+from phytoscope.trust.novelty_limits import fit_novelty_limits
 from phytoscope.trust.observed import Judged, Labelled, Observed
+from phytoscope.trust.photo import fit_photo_limits
 from phytoscope.trust.sets import fit_sets
 from phytoscope.trust.thresholds import NO_WIDTH, NOTHING_ACCEPTED, fit_least_probability, fit_widest
 from phytoscope.trust.trust import Trust
@@ -20,6 +22,10 @@ _ACCEPT = tuple(Verdict).index(Verdict.accept)
 _UNTESTED = (
     "Every answer is for review: there is no calibration image of known truth to show how sure an answer must be. Give "
     "the calibration split a larger share."
+)
+_FEW_FOR_NOVELTY = (
+    "No image is rejected as unlike the training images: calibration and validation split have fewer than 10 groups "
+    "(leaves, plants) together."
 )
 
 
@@ -125,7 +131,21 @@ def _fit_numbers(calibration: Labelled, val: Labelled, wishes: TrustWishes) -> T
 
 
 def _fit_image_limits(trust: Trust, calibration: Labelled, val: Labelled, wishes: TrustWishes) -> Trust:
-    return trust
+    """Limits of photograph and novelty, from both splits: the model learned its weights from neither."""
+    parts = (calibration.observed, val.observed)
+    photo = {
+        name: np.concatenate([part.photo[name] for part in parts])
+        for name in parts[0].photo
+        if all(name in part.photo for part in parts)
+    }
+    novelty = np.concatenate([part.novelty for part in parts])
+    groups = np.concatenate([calibration.groups, val.groups])
+    reject, review = fit_novelty_limits(novelty, groups, wishes.false_reject)
+    remarks = trust.remarks
+    if reject is None and np.isfinite(novelty).any():
+        remarks = (*remarks, _FEW_FOR_NOVELTY)
+    limits = replace(trust.limits, reject_novelty=reject, review_novelty=review)
+    return replace(trust, photo=fit_photo_limits(photo, wishes.false_reject), limits=limits, remarks=remarks)
 
 
 def _fit_sureness(trust: Trust, rows: Labelled, wishes: TrustWishes) -> tuple[VerdictLimits, list[str]]:

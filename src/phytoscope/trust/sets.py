@@ -66,7 +66,8 @@ class SetRule:
         ordered = np.sort(probs, axis=1)[:, ::-1]
         before = np.zeros_like(ordered)
         np.cumsum(ordered[:, :-1], axis=1, out=before[:, 1:])
-        before += self.penalty * np.maximum(np.arange(1, probs.shape[1] + 1) - self.free_classes, 0)
+        if self.kind is SetKind.raps:
+            before += self.penalty * np.maximum(np.arange(1, probs.shape[1] + 1) - self.free_classes, 0)
         chosen = np.empty(probs.shape, dtype=bool)
         # The score rises from rank to rank, so that a limit is the same as a least probability.
         for limit in np.unique(limits):

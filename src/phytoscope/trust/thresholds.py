@@ -133,13 +133,13 @@ def round_widths(width: Floats) -> Floats:
 def _word_nothing(error_rate: float) -> str:
     return (
         f"No answer is accepted: on the calibration split even the surest ones are wrong more often than the wanted "
-        f"{error_rate:.0%}. Allow more with evaluate.error_rate, or train a better model."
+        f"{error_rate:.1%}. Allow more with evaluate.error_rate, or train a better model."
     )
 
 
 def _word_unproved(found: Threshold, error_rate: float) -> str:
     estimate = 1.0 if found.estimate is None else found.estimate
     return (
-        f"At most {error_rate:.0%} wrong answers among accepted ones were wanted; the calibration split has too few "
-        f"groups (leaves, plants) to show more than {estimate:.0%}. The threshold that comes closest is used."
+        f"At most {error_rate:.1%} wrong answers among accepted ones were wanted; the calibration split has too few "
+        f"groups (leaves, plants) to show less than {estimate:.1%}. The threshold that comes closest is used."
     )

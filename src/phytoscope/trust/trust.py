@@ -1,6 +1,6 @@
 """Trust: everything that turns a raw answer into one that says how far it can be believed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,10 +44,14 @@ class Trust:
         """Calibrated answers with sets or intervals, verdicts and reasons.
 
         Args:
-            observed: What is known of N images.
+            observed: What is known of N images. Where one of its answers is NaN or infinite, all answers of an image
+                become NaN, its set holds every class, and it is never accepted.
         """
         faults = self.photo.find_faults(observed.photo)
         broken = np.asarray(~np.isfinite(observed.answers).all(axis=1))
+        if broken.any():
+            # One number that is none makes the whole answer one.
+            observed = replace(observed, answers=np.where(broken[:, None], np.nan, observed.answers))
         if self.task is Task.classification:
             probs = self.calibration.apply(observed.answers)
             reasons = find_reasons(

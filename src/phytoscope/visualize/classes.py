@@ -81,6 +81,8 @@ def plot_per_class(part: SplitReport) -> Figure:
     fig = new_figure(6.8, 1.3 + 0.26 * len(rows))
     ax = fig.add_subplot()
     for y, row in enumerate(rows):
+        if row.f1_low is not None and row.f1_high is not None:
+            ax.plot([row.f1_low, row.f1_high], [y - 0.24] * 2, color=GREEN, linewidth=1.2, alpha=0.7, zorder=2)
         points = [row.precision, row.recall]
         known = [value for value in points if value is not None]
         if len(known) == 2:

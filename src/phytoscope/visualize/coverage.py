@@ -27,6 +27,7 @@ from phytoscope.visualize.values import is_skewed
 MOST_ROWS = 40
 MOST_INTERVALS = 150
 _LAST_SIZE = 10
+_LONGEST_NAME = 44
 _DASHED = (0, (4, 3))
 
 
@@ -51,7 +52,7 @@ def plot_coverage(entry: SetReport | IntervalReport) -> Figure:
     held.set_xlim(max(0.0, min(0.6, np.floor(10.0 * lowest - 0.3) / 10.0)), 1.0)
     held.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
     held.xaxis.set_major_locator(MaxNLocator(5))
-    held.set_yticks(places, [figure_text(word, 48) for word in words])
+    held.set_yticks(places, words)
     held.set_ylim(-0.6, len(rows) - 0.4)
     held.set_xlabel("Share that held the truth")
     held.grid(axis="both")
@@ -79,7 +80,7 @@ def name_rows(rows: Sequence[CoverageRow], entry: SetReport | IntervalReport) ->
             name = classes[row.name]
         elif row.what == "decile" and unit and not name.endswith(unit):
             name = f"{name} {unit}"
-        names.append(f"{name} (n = {row.n:,})")
+        names.append(f"{figure_text(name, _LONGEST_NAME)} (n = {row.n:,})")
     return names
 
 
@@ -108,7 +109,7 @@ def _draw_sizes(
         ax.annotate(text, (row.size, y), (3, 0), textcoords="offset points", va="center", fontsize=7.5)
     ax.set_xlim(0, 1.35 * max(1e-12, *(row.size for row in rows), 0.0))
     unit = f" ({figure_text(entry.unit)})" if isinstance(entry, IntervalReport) and entry.unit else ""
-    ax.set_xlabel("Mean classes in a set" if isinstance(entry, SetReport) else f"Mean width{unit}")
+    ax.set_xlabel("Classes in a set" if isinstance(entry, SetReport) else f"Mean width{unit}")
     ax.tick_params(axis="y", length=0)
     ax.xaxis.set_major_locator(MaxNLocator(3))
 

@@ -225,7 +225,7 @@ def plot_external_gallery(sets: Sequence[ExternalReport], *, columns: int = 4, l
         lines: Most lines a set.
     """
     shown = [(further, further.examples[: columns * lines]) for further in sets if further.examples]
-    tile, gap, caption, title = 1.6, 0.14, 0.66, 0.34
+    tile, gap, caption, title = 1.6, 0.14, 0.62, 0.3
     heights = [title + -(-len(rows) // columns) * (tile + caption) for _, rows in shown]
     width_in, height_in = columns * (tile + gap) + gap, max(1.0, sum(heights) + 0.1)
     fig = Figure(figsize=(width_in, height_in), dpi=GALLERY_DPI)

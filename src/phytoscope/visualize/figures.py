@@ -24,6 +24,7 @@ from phytoscope.visualize.external import HOME, errors_are_shares, plot_external
 from phytoscope.visualize.gallery import FindImage, plot_confusion_gallery, plot_error_gallery
 from phytoscope.visualize.reliability import plot_reliability
 from phytoscope.visualize.risk import plot_risk_coverage, plot_verdicts
+from phytoscope.visualize.robustness import plot_robustness
 from phytoscope.visualize.slices import choose_slices, plot_slices
 from phytoscope.visualize.style import save_figures
 from phytoscope.visualize.values import plot_decile_error, plot_predicted_vs_actual, plot_residuals
@@ -73,7 +74,6 @@ def draw_figures(
     history: pd.DataFrame,
     manifest: pd.DataFrame,
     find_image: FindImage,
-    answers: pd.DataFrame | None = None,
 ) -> dict[str, Figure]:
     """Draws every figure of the page that the report alone and the photographs give.
 
@@ -81,11 +81,10 @@ def draw_figures(
 
     Args:
         report: The numbers.
-        predictions: Table 7, from which the report was made.
+        predictions: Table 7 or 8a, from which the report was made; intervals are drawn from 8a.
         history: `history.csv`; without rows there is no training figure.
         manifest: One row per image, see `add_splits`.
         find_image: Gives the path of a sample's picture.
-        answers: Table 8a, for the figure of intervals; None leaves it out.
 
     Returns:
         Name -> figure, in the order of the page; pass it to `save_figures`.
@@ -96,8 +95,7 @@ def draw_figures(
     table = add_splits(manifest, predictions)
     draw = _draw_classification if report.task == Task.classification else _draw_regression
     figures = draw(report, part, rows, table, find_image)
-    shown = None if answers is None else answers.loc[answers[SPLIT] == split]
-    figures |= _draw_belief(report, shown) | _draw_elsewhere(report, part)
+    figures |= _draw_belief(report, rows) | _draw_elsewhere(report, part)
     if not history.empty:
         metric, higher = main_metric(report.task)
         figures["history"] = plot_history(history, metric=metric, higher_is_better=higher)
@@ -146,7 +144,7 @@ def _draw_more_targets(part: SplitReport, rows: pd.DataFrame) -> dict[str, Figur
     return figures
 
 
-def _draw_belief(report: EvaluationReport, answers: pd.DataFrame | None) -> dict[str, Figure]:
+def _draw_belief(report: EvaluationReport, rows: pd.DataFrame) -> dict[str, Figure]:
     trust = report.trust
     if trust is None:
         return {}
@@ -159,10 +157,8 @@ def _draw_belief(report: EvaluationReport, answers: pd.DataFrame | None) -> dict
         figures["coverage"] = plot_coverage(entry)
     if trust.sets is not None and trust.sets.sizes:
         figures["set_sizes"] = plot_set_sizes(trust.sets.sizes)
-    if answers is not None and LOWER in answers.columns:
-        known = answers[[TARGET, PREDICTION, LOWER, UPPER]].dropna()
-        if len(known):
-            figures["intervals"] = plot_intervals(known, target_name=report.target_name, unit=report.unit)
+    if LOWER in rows.columns and rows[[TARGET, PREDICTION, LOWER, UPPER]].notna().all(axis=1).any():
+        figures["intervals"] = plot_intervals(rows, target_name=report.target_name, unit=report.unit)
     return figures
 
 
@@ -178,6 +174,8 @@ def _draw_elsewhere(report: EvaluationReport, part: SplitReport) -> dict[str, Fi
         figures["risk_coverage"] = plot_risk_coverage(sets, unit=report.unit, is_share=is_share)
     if any(further.examples for further in report.external):
         figures["external_gallery"] = plot_external_gallery(report.external)
+    if report.robustness is not None and report.robustness.kinds:
+        figures["robustness"] = plot_robustness(report.robustness)
     if choose_slices(part.slices):
         figures["slices"] = plot_slices(part.slices, unit=report.unit)
     return figures

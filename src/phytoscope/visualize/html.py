@@ -28,13 +28,12 @@ from phytoscope.visualize.report_tables import (
     make_tiles,
 )
 from phytoscope.visualize.slices import list_groups, list_slices
-from phytoscope.visualize.trust_page import describe_explanations, describe_robustness, describe_trust
+from phytoscope.visualize.trust_page import describe_robustness, describe_trust, list_explained
 from phytoscope.visualize.verdict import word_judgement, word_ranges, word_verdict, word_weakest
 from phytoscope.visualize.words import FIGURES, find_figure_words
 
 _MAX_WIDTH_PX = 2000
 _DPI = 300
-_PHOTOGRAPHS = ("gallery", "explanations")
 
 
 # Many arguments, each of them named at the call: one for each artefact that the page shows.
@@ -55,7 +54,7 @@ def render_report(
 
     Args:
         report: The numbers.
-        predictions: Table 7, from which the report was made.
+        predictions: Table 7 or 8a, from which the report was made.
         history: `history.csv`; may be empty.
         manifest: One row per image with `group_id` and `label` or `target`. A `split` column is used when there is
             one, else images without a prediction count as training images.
@@ -92,9 +91,19 @@ def render_report(
         **_describe_belief(report, split),
         **_describe_numbers(report, report.splits[split]),
     }
-    shown = ("slices", "groups", "confusions")
-    context["has_mistakes"] = bool(groups["mistakes"]) or any(context[name] for name in shown)
+    context |= _find_sections(context)
     return render_page("report.html.j2", context, styles=("report.css", "trust.css"))
+
+
+def _find_sections(context: Mapping[str, Any]) -> dict[str, bool]:
+    """Whether the sections with several parts have any of them."""
+    mistakes = (context["figures"]["mistakes"], context["slices"], context["groups"], context["confusions"])
+    trust = context["trust"]
+    parts: tuple[object, ...] = ()
+    if trust is not None:
+        answerable = trust["verdicts"] is not None and trust["verdicts"]["answerable"]
+        parts = (trust["calibration"], trust["coverage"], trust["remarks"], answerable)
+    return {"has_mistakes": any(mistakes), "has_belief": any(parts) or "risk_coverage" in context["drawn"]}
 
 
 def _describe_belief(report: EvaluationReport, split: str) -> dict[str, Any]:
@@ -106,7 +115,7 @@ def _describe_belief(report: EvaluationReport, split: str) -> dict[str, Any]:
         "external": list_external(report),
         "slices": list_slices(part, report.task),
         "groups": list_groups(part.groups, report.unit),
-        "explanations": describe_explanations(report.explanations),
+        "explanations": list_explained(report.explanations),
         "robustness": describe_robustness(report.robustness),
     }
 
@@ -180,7 +189,7 @@ def _inline_figure(path: Path) -> tuple[str, str, str]:
     width, height = small.size
     small.thumbnail((_MAX_WIDTH_PX, 2 * _MAX_WIDTH_PX))
     content = io.BytesIO()
-    kind = "jpeg" if path.stem.endswith(_PHOTOGRAPHS) else "png"
+    kind = "jpeg" if path.stem.endswith("gallery") else "png"
     small.save(content, kind, quality=86, optimize=True)
     scale = CSS_PX_PER_INCH / max(dpi, 1.0)
     return encode_address(content.getvalue(), kind), str(round(scale * width)), str(round(scale * height))

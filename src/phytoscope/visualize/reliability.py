@@ -10,6 +10,7 @@ from phytoscope.schema.trust_report import CalibrationReport, ReliabilityBin
 from phytoscope.visualize.style import BLUE, GREY, INK, ORANGE, PALE, new_figure, paper_style
 
 PERCENT_TICKS = ([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+_BOX = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
 
 
 @paper_style()
@@ -30,11 +31,16 @@ def plot_reliability(calibration: CalibrationReport) -> Figure:
         )
         if bins
     ]
+    if calibration.kind == "none":
+        # Both panels would show the same.
+        panels = panels[:1]
     fig = new_figure(0.6 + 3.1 * max(1, len(panels)), 4.1)
     grid = fig.subplots(2, max(1, len(panels)), sharex=True, squeeze=False, height_ratios=[4, 1])
     for column, (title, bins, error, colour, marker) in enumerate(panels):
         _draw_diagram(grid[0, column], bins, colour, marker)
-        grid[0, column].set_title(title + ("" if error is None else f" (off by {100 * error:.1f} points)"))
+        grid[0, column].set_title(title)
+        if error is not None:
+            grid[0, column].text(0.04, 0.93, f"off by {100 * error:.1f} points", fontsize=8.5, va="top", bbox=_BOX)
         _draw_counts(grid[1, column], bins, colour)
         grid[1, column].set_xlabel("How sure the answer is")
     grid[0, 0].set_ylabel("How often it is right")
@@ -53,9 +59,8 @@ def _draw_diagram(ax: Axes, bins: Sequence[ReliabilityBin], colour: str, marker:
         confidence, accuracy, s=sizes, color=colour, marker=marker, edgecolor="white", linewidth=0.6, clip_on=False,
         zorder=3,
     )  # fmt: skip
-    box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
-    ax.text(0.04, 0.93, "modest: right more\noften than it says", fontsize=7, color=GREY, va="top", bbox=box)
-    ax.text(0.96, 0.07, "too sure of itself", fontsize=7, color=GREY, ha="right", bbox=box)
+    ax.text(0.04, 0.80, "above: too modest", fontsize=7, color=GREY, va="top", bbox=_BOX)
+    ax.text(0.96, 0.07, "below: too sure", fontsize=7, color=GREY, ha="right", bbox=_BOX)
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1)
     ax.set_yticks(*PERCENT_TICKS)

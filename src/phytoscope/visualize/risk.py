@@ -94,7 +94,8 @@ def plot_risk_coverage(sets: Mapping[str, VerdictReport], *, unit: str, is_share
     wanted = next((verdicts.wanted_error for _, verdicts in drawn), None)
     if is_share and wanted is not None:
         ax.axhline(wanted, color=GREY, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
-        ax.text(0.005, wanted, f"wanted: {100 * wanted:g} %", fontsize=7.5, color=GREY, va="bottom")
+        place = ax.get_yaxis_transform()
+        ax.text(1.01, wanted, f"wanted:\n{100 * wanted:g} %", fontsize=7.5, color=GREY, va="center", transform=place)
         top = max(top, 1.3 * wanted)
     ax.set_xlim(0, 1.0)
     ax.set_ylim(0, 1.08 * top if top > 0 else 1.0)

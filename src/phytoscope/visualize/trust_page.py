@@ -9,6 +9,7 @@ from phytoscope.schema.table import Task
 from phytoscope.schema.trust_report import CalibrationReport, CoverageRow, IntervalReport, SetReport, VerdictReport
 from phytoscope.schema.verdict import REASON_WORDS, Reason, Verdict
 from phytoscope.visualize.coverage import is_broken, name_rows
+from phytoscope.visualize.explanations import describe_explanations
 from phytoscope.visualize.external import errors_are_shares
 from phytoscope.visualize.text import format_count, format_number, format_percent, format_quantity
 from phytoscope.visualize.trust_words import (
@@ -149,7 +150,7 @@ def _list_coverage(
     ]
 
 
-def describe_explanations(report: ExplanationReport | None) -> dict[str, Any] | None:
+def list_explained(report: ExplanationReport | None) -> dict[str, Any] | None:
     """What the heat maps say together; None where there are none.
 
     Args:
@@ -157,16 +158,6 @@ def describe_explanations(report: ExplanationReport | None) -> dict[str, Any] | 
     """
     if report is None or not report.rows:
         return None
-    sentences = []
-    if report.outside_plant is not None:
-        sentences.append(f"On average {format_percent(report.outside_plant, 0)} of the heat lies outside the plant.")
-    if report.share_outside is not None:
-        sentences.append(f"{word_hundred(report.share_outside)} of these answers rest mostly on the background.")
-    if report.share_better is not None:
-        sentences.append(
-            f"{word_hundred(report.share_better)} of the heat maps are better than a random one when the hottest parts "
-            "are taken out of the picture."
-        )
     rows = [
         {
             "name": row.name,
@@ -178,7 +169,7 @@ def describe_explanations(report: ExplanationReport | None) -> dict[str, Any] | 
         }
         for row in report.rows
     ]
-    return {"sentences": sentences, "warnings": report.warnings, "rows": rows, "method": report.method.value}
+    return {"sentences": describe_explanations(report), "warnings": report.warnings, "rows": rows}
 
 
 def describe_robustness(report: RobustnessReport | None) -> dict[str, Any] | None:

@@ -140,6 +140,11 @@ def plot_decile_error(deciles: Sequence[DecileRow], *, target_name: str, unit: s
     ax = fig.add_subplot()
     ax.axhline(0, color=INK, linewidth=0.8)
     ax.bar(positions, [row.mae for row in deciles], width=0.72, color=BLUE, alpha=0.8, label="mean absolute error")
+    ends = [(x, row.mae_low, row.mae_high) for x, row in zip(positions, deciles, strict=True)]
+    known = [(x, low, high) for x, low, high in ends if low is not None and high is not None]
+    if known:
+        at, lows, highs = zip(*known, strict=True)
+        ax.vlines(at, lows, highs, color=INK, linewidth=1.0, alpha=0.7, label="range of the mean absolute error")
     bias = [row.bias for row in deciles]
     ax.plot(
         positions, bias, marker="D", markersize=5, color=VERMILION, linewidth=1.0, label="bias (predicted \u2212 true)"
@@ -155,7 +160,7 @@ def plot_decile_error(deciles: Sequence[DecileRow], *, target_name: str, unit: s
     ax.grid(axis="y")
     ax.set_xlabel("True " + _quantity(target_name, unit))
     ax.set_ylabel("Error" + (f" ({figure_text(unit)})" if unit else ""))
-    fig.legend(loc="outside upper right", ncols=2)
+    fig.legend(loc="outside upper right", ncols=3)
     return fig
 
 

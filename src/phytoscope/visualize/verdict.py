@@ -51,10 +51,10 @@ def _word_classification(part: SplitReport) -> str:
 def _word_regression(report: EvaluationReport, part: SplitReport) -> str:
     mae, r2 = _find_metric(part.metrics, "mae"), _value(part, "r2")
     size = format_quantity(None if mae is None else mae.value, report.unit)
-    span = "" if mae is None else in_brackets(word_quantity_range(mae))
-    sentence = f"predictions of {report.target_name} were off by {size} on average{span}"
+    more = "" if mae is None else word_quantity_range(mae)
     if r2 is not None:
-        sentence += f" (R² {format_number(r2)})"
+        more += ("; " if more else "") + f"R² {format_number(r2)}"
+    sentence = f"predictions of {report.target_name} were off by {size} on average{in_brackets(more)}"
     others = []
     constant, green = _find_baseline(part, "constant"), _find_baseline(part, "green_pixels")
     if constant is not None:

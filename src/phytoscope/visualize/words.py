@@ -64,8 +64,8 @@ FIGURES: Final = {
         "How well each class is recognised",
         "Dot plot with precision, recall and F1 of each class, the weakest class on top.",
         "Recall: of the photographs of this class, how many were found. Precision: of the photographs given this name, "
-        "how many deserve it. F1 combines both. Points far apart mean that the model says this name too often or too "
-        "seldom.",
+        "how many deserve it. F1 combines both; a thin green line is its range. Points far apart mean that the model "
+        "says this name too often or too seldom.",
         "results",
     ),
     "predicted_vs_actual": FigureWords(
@@ -84,8 +84,8 @@ FIGURES: Final = {
     "decile_error": FigureWords(
         "Errors by size of the plant",
         "Bars of the mean absolute error and points of the bias in slices of the true value.",
-        "The photographs are cut into slices from small to large true values. Bars: average size of the error. "
-        "Diamonds: its direction; above 0 the model predicts too much.",
+        "The photographs are cut into slices from small to large true values. Bars: average size of the error, "
+        "thin lines: its range. Diamonds: its direction; above 0 the model predicts too much.",
         "results",
     ),
     "confusion_gallery": FigureWords(
@@ -115,8 +115,8 @@ FIGURES: Final = {
         "Dot plot of the share of photographs whose truth was held, for all and for each class or slice, with ranges, "
         "against the promised share; bars of the mean size beside it.",
         "Dots should lie at the green line or right of it. The line through a dot is its range: where all of it lies "
-        "left of the promise, marked by a red triangle, the promise was broken. The bars show the price: the larger, "
-        "the less is said.",
+        "left of the promise, marked by an orange triangle, the promise was broken. The bars show the price: the "
+        "larger they are, the less is said.",
         "trust",
     ),
     "set_sizes": FigureWords(
@@ -130,7 +130,7 @@ FIGURES: Final = {
         "Every prediction with its interval",
         "Predicted against true values, each with a vertical line for its interval, and the diagonal.",
         "Each vertical line is the interval of one photograph. Where it crosses the diagonal it holds the truth (blue "
-        "points); red crosses missed it. Long lines say: I am not sure.",
+        "points); orange crosses missed it. Long lines say: I am not sure.",
         "trust",
     ),
     "risk_coverage": FigureWords(
@@ -151,26 +151,27 @@ FIGURES: Final = {
     "external_gallery": FigureWords(
         "Photographs from elsewhere, with the answers",
         "Photographs of the further sets with answer, truth and verdict; wrong answers that were accepted come first.",
-        "Red frame: wrong, green frame: right, grey frame: nobody knows. Wrong and accepted answers come first: they "
-        "are the ones that do harm.",
+        "Orange frame: wrong, green frame: right, grey frame: nobody knows. Wrong and accepted answers come first: "
+        "they are the ones that do harm.",
         "external",
     ),
     "slices": FigureWords(
         "Where it does worse",
         "Dot plot of the difference between each slice of the photographs and all others, with ranges.",
-        "Each dot compares some photographs with all others; its line is the range. Red triangles: worse by more than "
-        "chance explains. Grey dots: no difference can be told from so few.",
+        "Each dot compares some photographs with all others; its line is the range. Orange triangles: worse by more "
+        "than chance explains. Grey dots: no difference can be told from so few.",
         "slices",
     ),
-    "explanations": FigureWords(
-        "What the answers rest on",
+    "explanations_gallery": FigureWords(
+        "Photographs and what speaks for the answer",
         "Photographs beside the same photographs with a heat map of the parts that speak for the answer.",
-        "Warm colours mark what speaks for the answer. They should lie on the plant, and on the spots of a disease. "
-        "Heat on the background means that the model may know the place instead of the plant.",
+        "Bright colours mark what speaks for the answer; grey parts do not count. They should lie on the plant, and on "
+        "the spots of a disease. Bright background means that the model may know the place instead of the plant. Green "
+        "words: right, orange words: wrong.",
         "explanations",
     ),
     "robustness": FigureWords(
-        "What it stands",
+        "Quality when photographs are spoiled",
         "Small curves of the quality against five strengths of each kind of spoiling, with the clean value.",
         "Each small figure spoils the same photographs in one way, more and more from 1 to 5. Curves that fall early "
         "show what to avoid when taking photographs.",

@@ -1,5 +1,6 @@
 """`phytoscope predict` with a table of what is known beside the images."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -8,8 +9,9 @@ import torch
 from typer.testing import CliRunner
 
 from factories.images import write_image
+from factories.trust import make_trust
 from phytoscope import cli
-from phytoscope.errors import ConfigError
+from phytoscope.errors import ConfigError, DataValidationError
 from phytoscope.models.covariates import Covariate, CovariateEncoder
 from phytoscope.models.meaning import Meaning
 from phytoscope.models.network import PlantNetwork, read_backbone_input
@@ -19,6 +21,7 @@ from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.choices import OnnxExport, ResizeMode
 from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.package import ModelDescription
+from phytoscope.schema.table import Task
 from phytoscope.transforms.preprocess import Preprocess
 
 ENCODER = CovariateEncoder((Covariate("age_days", mean=10.0, std=4.0), Covariate("state", ("dry", "wet"))))
@@ -103,3 +106,43 @@ def test_table_without_use_is_refused(tmp_path, photos) -> None:
     assert isinstance(result.exception, ConfigError)
     assert "the model sees the image alone; leave the table out" in str(result.exception)
     assert answers is None
+
+
+def judge(package: Path, **limits) -> Path:
+    """The same package with a model that judges its answers."""
+    predictor = load_package(package)
+    predictor.trust = make_trust(Task.classification, **limits)
+    golden = write_image(package.parent / "golden.png")
+    save_package(predictor, [golden], package, onnx=OnnxExport.never, limitations=[])
+    return package
+
+
+def test_verdicts_are_counted_in_words(tmp_path, photos) -> None:
+    """How many answers can be acted on, and what speaks against the others."""
+    package = judge(make_package(tmp_path / "package", None), least=1.5, smallest_px=100.0)
+    result, answers = call(package, photos)
+    assert result.exit_code == 0, result.output
+    assert "0 accepted, 3 to review, 0 rejected" in result.stdout
+    assert "3 x the model is not sure enough" in result.stdout
+    assert "3 x too few pixels: come closer, or send the original picture" in result.stdout
+    assert answers["verdict"].tolist() == ["review"] * 3
+
+
+def test_older_package_is_said_to_judge_nothing(tmp_path, photos) -> None:
+    """One remark says why columns are empty and what to do."""
+    result, answers = call(make_package(tmp_path / "package", None), photos)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("holds nothing to judge its answers by") == 1
+    assert answers["verdict"].isna().all()
+
+
+def test_nothing_could_be_read(tmp_path) -> None:
+    """The command fails with the first reason, and the table says all of them."""
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "photos" / name).write_bytes(b"x")
+    result, answers = call(make_package(tmp_path / "package", None), tmp_path / "photos")
+    assert isinstance(result.exception, DataValidationError)
+    match = r"none of the 2 images could be read, the first one is .*a\.png': .* says for each what is wrong"
+    assert re.search(match, str(result.exception))
+    assert answers["error"].notna().all()

@@ -1,11 +1,13 @@
 """The report says aloud what makes its own numbers doubtful, and is silent where nothing does."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from factories.tables import look_and_validate, make_source
 from phytoscope.evaluate.caveats import count_ungrouped, list_warnings, loses_to
-from phytoscope.schema.report import Baseline, ClassRow, MetricValue, SplitReport
+from phytoscope.schema.report import Baseline, ClassRow, MetricValue, SliceReport, SplitReport
 from phytoscope.schema.table import Split, Task
 
 
@@ -84,3 +86,24 @@ def test_a_draw_counts_as_lost():
     """A model that is just as good as a constant is no use."""
     assert loses_to(make_part(f1=0.2), "macro_f1", higher_is_better=True)
     assert not loses_to(make_part(f1=0.1), "macro_f1", higher_is_better=False)
+
+
+def make_slice(value, *, worse, accuracy=0.5):
+    """A slice of 40 photographs with its accuracy and interval."""
+    metric = MetricValue("accuracy", accuracy, "", True, accuracy - 0.1, accuracy + 0.1)
+    gap = MetricValue("accuracy", accuracy - 0.9, "", True, -0.5, -0.3)
+    return SliceReport("camera", value, 40, 8, [metric], gap, differs=True, worse=worse)
+
+
+def test_parts_that_are_worse_are_named():
+    """Those that are better are not, and long lists are cut."""
+    part = make_part(n_groups=50)
+    (found,) = warn(test=replace(part, slices=[make_slice("old", worse=True), make_slice("new", worse=False)]))
+    assert found == (
+        "Worse where camera is old: accuracy 0.5 (0.4 to 0.6) on 40 photographs of 8 leaves or plants, against 0.9 on "
+        "all."
+    )
+    many = [make_slice(str(number), worse=True) for number in range(8)]
+    found = warn(test=replace(part, slices=many))
+    assert len(found) == 6
+    assert found[-1] == "Worse in 3 more parts of the photographs: see the slices."

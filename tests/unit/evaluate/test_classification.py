@@ -5,11 +5,14 @@ import pytest
 
 from phytoscope.evaluate.classification import (
     compute_accuracy,
+    compute_brier,
     compute_confusion_matrix,
+    compute_ece,
     compute_macro_f1,
     compute_nll,
     compute_top_k_accuracy,
     describe_classes,
+    find_confidence_bins,
     find_confusions,
     measure_classification,
 )
@@ -73,3 +76,18 @@ def test_confusions_come_most_frequent_first_and_most_confident_image_first():
 def test_no_confusions_can_be_asked_for():
     """A limit of 0 is a limit."""
     assert find_confusions(TRUE, PREDICTED, np.ones(6), list("abcdef"), ["a", "b", "c"], 0) == []
+
+
+def test_brier_and_calibration_error_by_hand():
+    """Two images of the same certainty, one right: Brier over all classes, and half of 0.8 minus a half."""
+    probs = np.array([[0.8, 0.2], [0.8, 0.2]])
+    true, predicted = np.array([0, 1]), np.array([0, 0])
+    assert compute_brier(true, probs) == pytest.approx((0.04 + 0.04 + 0.64 + 0.64) / 2)
+    assert compute_ece(true, predicted, probs) == pytest.approx(0.3)
+
+
+def test_confidence_bins_are_equally_full_and_keep_equals_together():
+    """Fifteen bins of ten images; equal confidences never part."""
+    confidence = np.random.default_rng(0).permutation(150) / 150.0
+    assert np.bincount(find_confidence_bins(confidence)).tolist() == [10] * 15
+    assert len(set(find_confidence_bins(np.array([0.5] * 20 + [0.6] * 2))[:20])) == 1

@@ -26,6 +26,9 @@ def predict(predictor, sources, output: Path, **options) -> pd.DataFrame:
     return readers[output.suffix](output)
 
 
+JUDGED = ["verdict", "reasons", "novelty", "error"]
+
+
 def names(sources) -> list[str]:
     """File names in the order in which they are answered."""
     return [path.name for path in list_images(sources)]
@@ -169,9 +172,10 @@ class TestPredictFiles:
         (tmp_path / "empty.png").touch()
         sources = [photo("b.png"), tmp_path / "empty.png", photo("a.png")]
         output = tmp_path / "answers.csv"
-        counts = predict_files(classifier, sources, output, batch_size=2, progress=SilentProgress())
+        tally = predict_files(classifier, sources, output, batch_size=2, progress=SilentProgress())
         table = pd.read_csv(output)
-        assert counts == (2, 1)
+        assert (tally.answered, tally.failed) == (2, 1)
+        assert tally.first_error.endswith("the file is empty (0 bytes)")
         assert table["path"].tolist() == [str(path) for path in sources]
         assert table["error"].tolist()[1] == "the file is empty (0 bytes)"
         assert table["error"].isna().tolist() == table["prediction"].notna().tolist() == [True, False, True]
@@ -189,10 +193,10 @@ class TestPredictFiles:
     def test_columns(self, predictor, photo, tmp_path, probs) -> None:
         """What each task promises, in this order, in each format."""
         photo("photos/a.png")
-        columns = ["path", "prediction", "value", "unit", "error"]
+        columns = ["path", "prediction", "value", "unit", "lower", "upper", *JUDGED]
         if predictor.description.task is Task.classification:
             each = [f"prob/{name}" for name in predictor.description.class_names] if probs else []
-            columns = ["path", "prediction", "probability", *each, "error"]
+            columns = ["path", "prediction", "probability", *each, "set", *JUDGED]
         for suffix in (".csv", ".jsonl", ".parquet"):
             table = predict(predictor, [tmp_path / "photos"], tmp_path / f"answers{suffix}", probs=probs)
             assert list(table) == columns
@@ -208,7 +212,9 @@ class TestPredictFiles:
             for suffix in (".csv", ".jsonl", ".parquet")
         ]
         for table in tables[1:]:
-            table["error"] = table["error"].replace("", None)
+            for name in ("error", "set", "reasons"):
+                if name in table:
+                    table[name] = table[name].map(lambda cell: None if cell in ("", []) else cell)
             expected = tables[0].astype(object).where(tables[0].notna(), None)
             found = table.astype(object).where(table.notna(), None)
             pd.testing.assert_frame_equal(found, expected, check_exact=False, rtol=1e-9)
@@ -252,7 +258,7 @@ class TestPredictFiles:
         def fail(*_: object) -> None:
             raise MemoryError
 
-        monkeypatch.setattr(classifier.network, "forward", fail)
+        monkeypatch.setattr(classifier.network, "look", fail)
         with pytest.raises(MemoryError):
             predict(classifier, [tmp_path / "photos"], output)
         assert [path.name for path in output.parent.iterdir()] == ["answers.csv"]

@@ -147,12 +147,15 @@ def test_table_of_answers(several, photo, tmp_path, suffix) -> None:
     predict_files(several, paths, output, known=known, progress=SilentProgress())
     readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".jsonl": lambda path: pd.read_json(path, lines=True)}
     table = readers[suffix](output)
-    assert list(table) == ["path", "prediction", "value", "unit", "value/leaves", "unit/leaves", "error"]
+    main = ["path", "prediction", "value", "unit", "lower", "upper"]
+    more = [f"{kind}/leaves" for kind in ("value", "unit", "lower", "upper")]
+    assert list(table) == [*main, *more, "verdict", "reasons", "novelty", "error"]
     for place, covariates in enumerate([{}, {"age": 20.0}]):
         answer = several.predict(paths[place], covariates=covariates)
         assert table["value"][place] == pytest.approx(answer.value, rel=1e-5)
         assert table["value/leaves"][place] == pytest.approx(answer.values["leaves"], rel=1e-5)  # noqa: PD011 (an answer, no table)
     assert pd.isna(table["value/leaves"][2])
+    assert table[["lower", "upper/leaves"]].isna().all(axis=None), "nothing was fitted"
     assert known.unmatched == 1
 
 

@@ -1,5 +1,7 @@
 """A report that is not whole or of another format is refused, never half believed."""
 
+import json
+
 import pytest
 
 from factories.reports import build_classification
@@ -33,3 +35,23 @@ def test_incomplete_report_is_refused(content, change):
     """A report edited by hand is not taken for a whole one."""
     with pytest.raises(ArtifactError, match="the report is not complete"):
         EvaluationReport.from_dict({**content, **change})
+
+
+def test_reports_of_older_versions_still_load(content):
+    """What they lack is empty: no intervals, no slices, no groups."""
+    old = json.loads(json.dumps(content))
+    for name in ("bootstrap", "confidence", "trust", "explanations", "robustness", "external"):
+        old.pop(name, None)
+    for part in old["splits"].values():
+        del part["slices"], part["groups"]
+        for metric in part["metrics"]:
+            del metric["low"], metric["high"]
+        for row in part["classes"]:
+            for name in [name for name in row if name.endswith(("_low", "_high")) or name == "n_groups"]:
+                del row[name]
+    report = EvaluationReport.from_dict(old)
+    part = report.splits["test"]
+    assert report.bootstrap == 0
+    assert (part.slices, part.groups) == ([], [])
+    assert part.metrics[0].low is None
+    assert part.classes[0].f1_low is None

@@ -14,7 +14,7 @@ from factories.images import make_pixels
 from phytoscope.schema.choices import AugmentPreset
 from phytoscope.transforms.augment import build_augmentation
 
-PRESETS = [AugmentPreset.leaf, AugmentPreset.top_view, AugmentPreset.side_view]
+PRESETS = [AugmentPreset.leaf, AugmentPreset.field, AugmentPreset.top_view, AugmentPreset.side_view]
 PIXELS = make_pixels(64, 64)
 
 

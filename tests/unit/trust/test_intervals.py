@@ -126,7 +126,7 @@ def test_few_groups_promise_less() -> None:
 def test_missing_truths_are_left_out() -> None:
     """Rows whose number nobody measured change nothing, and a target without any gives no rule."""
     rows, val = draw_plants(0, 20), draw_plants(1, 20)
-    more = draw_plants(5, 10, name="other")
+    more = draw_plants(5, 10)
     unknown = Labelled(
         Observed(
             np.concatenate([rows.observed.answers, more.observed.answers]),

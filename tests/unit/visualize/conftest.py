@@ -3,6 +3,7 @@
 import pytest
 from PIL import Image
 
+from factories.beliefs import build_full_classification, build_full_regression
 from factories.reports import build_classification, build_regression
 
 
@@ -16,6 +17,26 @@ def diseases():
 def weights():
     """A regression run in grams."""
     return build_regression()
+
+
+@pytest.fixture(scope="session")
+def leaf_picture(tmp_path_factory):
+    """One picture that stands for every photograph."""
+    path = tmp_path_factory.mktemp("leaf") / "leaf.png"
+    Image.new("RGB", (60, 40), (40, 140, 60)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def full_diseases(leaf_picture):
+    """A classification run of which everything is known; nobody changes it."""
+    return build_full_classification(leaf_picture)
+
+
+@pytest.fixture(scope="session")
+def full_weights(leaf_picture):
+    """A regression run of which everything is known; nobody changes it."""
+    return build_full_regression(leaf_picture)
 
 
 @pytest.fixture

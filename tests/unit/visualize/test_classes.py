@@ -70,3 +70,11 @@ def test_class_without_images_is_still_listed():
     )
     ax = plot_per_class(report.splits["test"]).axes[0]
     assert sorted(label.get_text() for label in ax.get_yticklabels()) == ["a", "b", "c"]
+
+
+def test_ranges_of_f1_are_drawn_where_they_are_known(full_diseases):
+    """A thin line per class reaches from one end of its range to the other."""
+    part = full_diseases.report.splits["test"]
+    lines = [line for line in plot_per_class(part).axes[0].lines if line.get_marker() == "None"]
+    drawn = {tuple(line.get_xdata()) for line in lines}
+    assert {(row.f1_low, row.f1_high) for row in part.classes} <= drawn

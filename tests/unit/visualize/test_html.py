@@ -79,7 +79,7 @@ def test_page_says_what_the_report_says(diseases, figures):
     text = PageReader(render(diseases, figures)).plain
     report = diseases.report
     for expected in (
-        f"{100 * report.metric('test', 'accuracy'):.1f} % were named rightly",
+        f"{100 * report.metric('test', 'accuracy'):.0f} of 100 were named rightly",
         f"{100 * report.metric('test', 'macro_f1'):.1f} %",
         "Always the same answer: always \u201cApple: apple scab\u201d",
         "Tomato: spider mites Two-spotted spider mite",

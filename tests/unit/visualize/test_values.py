@@ -1,5 +1,7 @@
 """Figures about quantities show every row, with units, on axes that fit the values."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,18 @@ def test_decile_bars_are_the_reports(weights):
     ax = plot_decile_error(deciles, target_name="weight", unit="").axes[0]
     assert [bar.get_height() for bar in ax.patches] == [row.mae for row in deciles]
     assert ax.get_ylabel() == "Error"
+
+
+def test_ranges_of_decile_errors_are_drawn_where_they_are_known(full_weights):
+    """Each bar carries its own range; without ranges there is no line."""
+    deciles = full_weights.report.splits["test"].deciles
+    ax = plot_decile_error(deciles, target_name="weight", unit="g").axes[0]
+    (lines,) = ax.collections
+    assert [segment[:, 1].tolist() for segment in lines.get_segments()] == [
+        [row.mae_low, row.mae_high] for row in deciles
+    ]
+    bare = [dataclasses.replace(row, mae_low=None, mae_high=None) for row in deciles]
+    assert not plot_decile_error(bare, target_name="weight", unit="g").axes[0].collections
 
 
 @pytest.mark.parametrize("unit", ["", "$µmol m⁻²_$"])

@@ -3,7 +3,7 @@
 import dataclasses
 
 from factories.reports import build_regression
-from phytoscope.visualize.verdict import word_judgement, word_verdict, word_weakest
+from phytoscope.visualize.verdict import word_judgement, word_ranges, word_verdict, word_weakest
 
 
 def plain(text):
@@ -12,11 +12,42 @@ def plain(text):
 
 def test_classification_verdict_compares_with_guessing(diseases):
     """Photographs, leaves, accuracy and the baseline are all in one sentence."""
-    accuracy = 100 * diseases.report.metric("test", "accuracy")
-    assert plain(word_verdict(diseases.report, "test")) == (
-        f"On 36 photographs of 12 leaves or plants that training never saw, {accuracy:.1f} % were named rightly; "
-        "always guessing the most frequent class would get 16.7 %."
+    part = diseases.report.splits["test"]
+    bare = [dataclasses.replace(metric, low=None, high=None) for metric in part.metrics]
+    report = dataclasses.replace(diseases.report, splits={"test": dataclasses.replace(part, metrics=bare)})
+    accuracy = 100 * report.metric("test", "accuracy")
+    assert plain(word_verdict(report, "test")) == (
+        f"On 36 photographs of 12 leaves or plants that training never saw, {accuracy:.0f} of 100 were named rightly; "
+        "always guessing the most frequent class would get 17."
     )
+
+
+def test_verdict_tells_the_range(full_diseases, full_weights):
+    """Where the interval is known, the first sentence holds both ends."""
+    part = full_diseases.report.splits["test"]
+    accuracy = next(metric for metric in part.metrics if metric.name == "accuracy")
+    words = f"named rightly (between {100 * accuracy.low:.0f} and {100 * accuracy.high:.0f});"
+    assert words in word_verdict(full_diseases.report, "test")
+    text = plain(word_verdict(full_weights.report, "test"))
+    assert "on average (between 0." in text
+    assert " g; R² 0." in text
+
+
+def test_verdict_without_accuracy_says_so(diseases):
+    """A report that lacks the number does not make one up."""
+    part = dataclasses.replace(diseases.report.splits["test"], metrics=[])
+    report = dataclasses.replace(diseases.report, splits={"test": part})
+    assert "it was not measured" in word_verdict(report, "test")
+
+
+def test_ranges_are_explained_where_there_are_any(full_diseases, diseases):
+    """The reader learns that groups were drawn, not photographs; without ranges nothing is said."""
+    text = word_ranges(full_diseases.report, full_diseases.report.splits["test"])
+    assert "95 of 100 such ranges" in text
+    assert "12 groups again 1,000 times" in text
+    part = diseases.report.splits["test"]
+    bare = [dataclasses.replace(metric, low=None, high=None) for metric in part.metrics]
+    assert word_ranges(diseases.report, dataclasses.replace(part, metrics=bare)) == ""
 
 
 def test_regression_verdict_has_units_and_both_baselines(weights):
@@ -38,7 +69,8 @@ def test_verdict_without_baselines_makes_no_comparison(diseases):
     """What was not measured is not mentioned."""
     part = dataclasses.replace(diseases.report.splits["test"], baselines=[])
     report = dataclasses.replace(diseases.report, splits={"test": part})
-    assert word_verdict(report, "test").endswith("were named rightly.")
+    assert "were named rightly" in word_verdict(report, "test")
+    assert "guessing" not in word_verdict(report, "test")
 
 
 def test_groups_of_one_are_not_mentioned(diseases):

@@ -16,7 +16,7 @@ def open_feature_store(
     preprocess: Preprocess,
     feature_dim: int,
     *,
-    preset: AugmentPreset = AugmentPreset.none,
+    changes: str = AugmentPreset.none.value,
     seed: int = 0,
     view: int = 0,
 ) -> ArrayStore:
@@ -27,7 +27,7 @@ def open_feature_store(
         backbone_hash: Hash of the weights and the structure of the backbone.
         preprocess: How images became squares, and mean and standard deviation that the network divides out.
         feature_dim: Number of features F; what is kept is float16 of shape (F,) for each image.
-        preset: Random changes of the view; not read for view 0.
+        changes: Name of the random changes of the view; not read for view 0.
         seed: Seed of the random changes; not read for view 0.
         view: 0 for images as they are, else the number of an augmented view.
     """
@@ -37,7 +37,7 @@ def open_feature_store(
         "pixels": preprocess.pixel_hash,
         "scale": [list(preprocess.mean), list(preprocess.std)],
         # Images as they are do not depend on how others are changed.
-        "augment": (preset if view > 0 else AugmentPreset.none).value,
+        "augment": changes if view > 0 else AugmentPreset.none.value,
         "seed": seed if view > 0 else 0,
         "view": view,
     }

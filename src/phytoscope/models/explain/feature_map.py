@@ -92,9 +92,8 @@ def find_feature_map(network: PlantNetwork, size_px: int) -> FeatureMap:
             noise = torch.rand(_PROBES, 3, size_px, size_px, generator=generator) * 255
             features = network.features(noise.requires_grad_())
             direction = torch.randn(features.shape, generator=generator)
-            gradients = torch.autograd.grad(
-                (features * direction).sum(), [outputs for _, outputs in seen], allow_unused=True
-            )
+            outputs = [outputs for _, outputs in seen]
+            gradients = torch.autograd.grad((features * direction).sum(), outputs, allow_unused=True) if outputs else ()
     finally:
         for handle in handles:
             handle.remove()

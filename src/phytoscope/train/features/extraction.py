@@ -27,7 +27,7 @@ from phytoscope.schema.progress import Progress, SilentProgress
 from phytoscope.train.features.views import iterate_view
 from phytoscope.train.job import TrainingJob
 from phytoscope.train.speed.device import choose_device
-from phytoscope.transforms.augment import Augmentation
+from phytoscope.transforms.augment import Augmentation, name_changes
 from phytoscope.transforms.preprocess import Preprocess
 
 
@@ -119,7 +119,7 @@ class FeatureExtraction:
             self._hash,
             self.preprocess,
             self.network.feature_dim,
-            preset=AugmentPreset.none if recipe is None else recipe.preset,
+            changes=AugmentPreset.none.value if recipe is None else name_changes(recipe.augmentation, recipe.preset),
             seed=0 if recipe is None else recipe.seed,
             view=view,
         )

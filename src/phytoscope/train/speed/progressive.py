@@ -17,7 +17,7 @@ _STEP_PX = 32
 _GROWING_SHARE = 2 / 3
 _DEFAULT_SHARE = 0.6
 _SMALLEST_USEFUL_PX = 96
-_ANY_SCALE = (AugmentPreset.leaf,)
+_ANY_SCALE = (AugmentPreset.leaf, AugmentPreset.field)
 
 
 @dataclass(frozen=True)

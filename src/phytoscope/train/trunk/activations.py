@@ -22,6 +22,7 @@ from phytoscope.train.job import TrainingJob
 from phytoscope.train.speed.device import choose_device
 from phytoscope.train.trunk.cut import TrunkCut, TrunkNetwork
 from phytoscope.train.trunk.tail import to_squares
+from phytoscope.transforms.augment import name_changes
 
 _FORMAT = 1
 
@@ -102,13 +103,14 @@ class TrunkRunner:
         """
         job = self._job
         augmented = view > 0
+        preset = job.config.data.augment if augmented else AugmentPreset.none
         about = {
             "trunk_format": _FORMAT,
             "trunk": self._weights_hash,
             "cut": self._cut.name,
             "pixels": job.preprocess.pixel_hash,
             "scale": [list(job.preprocess.mean), list(job.preprocess.std)],
-            "augment": job.config.data.augment.value if augmented else AugmentPreset.none.value,
+            "augment": name_changes(job.augmentation, preset) if augmented else preset.value,
             "seed": job.config.seed if augmented else 0,
             "view": view,
         }

@@ -82,8 +82,11 @@ def timed(name: str, found: dict[str, float]) -> Iterator[None]:
 
 def evaluate(path: Path, classes: int, draws: int) -> dict[str, float]:
     """Reads and evaluates the table; returns seconds by part and peak memory in MB."""
+    from phytoscope.evaluate.answers import judge_table, read_labelled
     from phytoscope.evaluate.report import evaluate_predictions
+    from phytoscope.evaluate.trust_report import measure_trust
     from phytoscope.schema.table import Task
+    from phytoscope.trust.fit import TrustWishes, fit_trust
 
     seconds: dict[str, float] = {}
     names = [f"class_{index:02d}" for index in range(classes)]
@@ -102,6 +105,28 @@ def evaluate(path: Path, classes: int, draws: int) -> dict[str, float]:
             train_rows=pd.DataFrame({"label": names}),
             bootstrap=draws,
         )
+    with timed("fit trust", seconds):
+        wishes = TrustWishes()
+        splits = predictions["split"].to_numpy()
+        calibration, val = (
+            read_labelled(predictions[splits == split], Task.classification, names) for split in ("calibration", "val")
+        )
+        trust = fit_trust(Task.classification, calibration, val, wishes)
+        del calibration, val
+    with timed("judge", seconds):
+        answers = judge_table(predictions, trust, names)
+    with timed("measure trust", seconds):
+        is_test = splits == "test"
+        judged = measure_trust(
+            predictions[is_test],
+            answers[is_test],
+            trust,
+            wishes,
+            class_names=names,
+            units={"class": ""},
+            seed=0,
+            draws=draws,
+        )
     if "torch" in sys.modules:
         message = "torch was imported: evaluation must do without."
         raise SystemExit(message)
@@ -109,6 +134,7 @@ def evaluate(path: Path, classes: int, draws: int) -> dict[str, float]:
     print(f"{len(predictions):,} rows, {test.n_groups:,} groups and {len(test.slices)} slices in test")
     for metric in test.metrics:
         print(f"  {metric.name}: {metric.value:.4f} ({metric.low:.4f} to {metric.high:.4f})")
+    print(f"  verdicts: {judged.verdicts.shares}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {**seconds, "total_s": round(sum(seconds.values()), 2), "peak_mb": round(peak)}
 

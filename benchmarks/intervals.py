@@ -20,7 +20,6 @@ Coverage counts every plant once. Its interval is a bootstrap over plants.
 
 import dataclasses
 import itertools
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -57,7 +56,6 @@ from phytoscope.trust.observed import Labelled, Observed
 Floats = NDArray[np.float64]
 
 BACKBONE = "tf_mobilenetv3_small_100"
-FIXED = (IntervalKind.constant, IntervalKind.scaled, IntervalKind.cqr)
 DRAWS = 2000
 RANDOM_SHARE = 0.2
 
@@ -173,22 +171,6 @@ def label(table: pd.DataFrame) -> Labelled:
     return Labelled(observed, table[[TARGET]].to_numpy(dtype=np.float64), table[GROUP_ID].to_numpy(dtype=object))
 
 
-def bound_by_plants(kind: IntervalKind, calibration: pd.DataFrame, val: pd.DataFrame, coverage: float) -> "Bound":
-    """Intervals of phytoscope."""
-    rule, _ = fit_intervals(label(calibration), label(val), target=0, coverage=coverage, kind=kind, lowest=0.0, seed=0)
-    if rule is None:
-        message = "no calibration row has a true number"
-        raise ValueError(message)
-    found = rule
-    return Bound(lambda test: found.bound(label(test).observed, 0), found.promised, found.kind.value)
-
-
-def bound_by_images(calibration: pd.DataFrame, coverage: float) -> "Bound":
-    """Intervals of constant width whose quantile is taken over images, as if each were a plant of its own."""
-    images = calibration.assign(**{GROUP_ID: calibration[SAMPLE_ID]})
-    return bound_by_plants(IntervalKind.constant, images, images, coverage)
-
-
 @dataclass(frozen=True)
 class Bound:
     """Gives the ends of intervals; what they promise; and the kind that was used."""
@@ -198,7 +180,36 @@ class Bound:
     kind: str
 
 
-def measure(tests: list[tuple[Bound, pd.DataFrame]]) -> dict[str, float | int | dict[str, int]]:
+def bound_by_plants(kind: IntervalKind, calibration: pd.DataFrame, val: pd.DataFrame, coverage: float) -> Bound:
+    """Intervals of phytoscope."""
+    rule, _ = fit_intervals(label(calibration), label(val), target=0, coverage=coverage, kind=kind, lowest=0.0, seed=0)
+    if rule is None:
+        message = "no calibration row has a true number"
+        raise ValueError(message)
+    found = rule
+    return Bound(lambda test: found.bound(label(test).observed, 0), found.promised, found.kind.value)
+
+
+def bound_by_images(calibration: pd.DataFrame, coverage: float) -> Bound:
+    """Intervals of constant width whose quantile is taken over images, as if each were a plant of its own."""
+    images = calibration.assign(**{GROUP_ID: calibration[SAMPLE_ID]})
+    return bound_by_plants(IntervalKind.constant, images, images, coverage)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One way on one data set: what was promised and held, the mean width, and how often which kind was used."""
+
+    plants: int
+    promised: float
+    held: float
+    low: float
+    high: float
+    width: float
+    kinds: dict[str, int]
+
+
+def measure(tests: list[tuple[Bound, pd.DataFrame]]) -> Measured:
     """Coverage with its interval by plants, and mean width, every plant counting once."""
     parts = []
     for bound, test in tests:
@@ -209,19 +220,18 @@ def measure(tests: list[tuple[Bound, pd.DataFrame]]) -> dict[str, float | int | 
     drawn = np.random.default_rng(0).integers(len(plants), size=(DRAWS, len(plants)))
     low, high = np.quantile(plants[drawn, 0].mean(axis=1), [0.025, 0.975])
     kinds = [bound.kind for bound, _ in tests]
-    return {
-        "plants": len(plants),
-        "images": sum(len(test) for _, test in tests),
-        "promised": float(np.mean([bound.promised for bound, _ in tests])),
-        "held": float(plants[:, 0].mean()),
-        "low": float(low),
-        "high": float(high),
-        "width": float(plants[:, 1].mean()),
-        "kinds": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
-    }
+    return Measured(
+        len(plants),
+        float(np.mean([bound.promised for bound, _ in tests])),
+        float(plants[:, 0].mean()),
+        float(low),
+        float(high),
+        float(plants[:, 1].mean()),
+        {kind: kinds.count(kind) for kind in sorted(set(kinds))},
+    )
 
 
-def run_set(name: str, bench: Bench) -> dict[str, dict[str, float | int | dict[str, int]]]:
+def run_set(name: str, bench: Bench) -> dict[str, Measured]:
     """All ways on one data set: name of the way -> what was measured."""
     own, rows = SETS[name], bench.prepared.rows
     fold = rows[FOLD].to_numpy()
@@ -238,9 +248,9 @@ def run_set(name: str, bench: Bench) -> dict[str, dict[str, float | int | dict[s
             table = pairs[i, j]
             calibration, test = table[table[FOLD] == j], table[table[FOLD] == i]
             val = table[table[SPLIT] == Split.val.value]
-            for kind in IntervalKind:
-                bound = bound_by_plants(kind, calibration, val, own.coverage)
-                tests.setdefault(f"one network, {kind.value}", []).append((bound, test))
+            # Its val plants are too few here for anything but constant width.
+            bound = bound_by_plants(IntervalKind.auto, calibration, val, own.coverage)
+            tests.setdefault(f"one network, {bound.kind}", []).append((bound, test))
             bound = bound_by_images(calibration, own.coverage)
             tests.setdefault("one network, constant, quantile over images", []).append((bound, test))
         apart = pd.concat([pairs[i, j][pairs[i, j][FOLD] == j] for j in others])
@@ -248,7 +258,7 @@ def run_set(name: str, bench: Bench) -> dict[str, dict[str, float | int | dict[s
         mean = pd.concat([table[PREDICTION] for table in answers], axis=1).mean(axis=1)
         # Novelty is measured by the first network of an ensemble.
         test = answers[0].assign(**{PREDICTION: mean}).reset_index()
-        for kind in IntervalKind:
+        for kind in (IntervalKind.constant, IntervalKind.scaled, IntervalKind.cqr, IntervalKind.auto):
             bound = bound_by_plants(kind, apart, apart, own.coverage)
             tests.setdefault(f"cross-validation, {kind.value}", []).append((bound, test))
         bound = bound_by_images(apart, own.coverage)
@@ -261,24 +271,22 @@ def run_set(name: str, bench: Bench) -> dict[str, dict[str, float | int | dict[s
     return {way: measure(part) for way, part in tests.items()}
 
 
-def word(results: dict[str, dict[str, dict[str, float | int | dict[str, int]]]]) -> str:
+def word(results: dict[str, dict[str, Measured]]) -> str:
     """The tables in Markdown."""
     parts = []
     for name, ways in results.items():
         own = SETS[name]
-        constant = {way: found["width"] for way, found in ways.items() if way.endswith(", constant")}
         first = next(iter(ways.values()))
         parts += [
-            f"### {own.target} ({own.unit}): {first['plants']} plants, {own.coverage:.0%} wanted\n",
+            f"### {own.target} ({own.unit}): {first.plants} plants, {own.coverage:.0%} wanted\n",
             "| way | promised | held on unseen plants (95 % interval) | mean width | beside constant |",
             "|---|---|---|---|---|",
         ]
         for way, found in ways.items():
-            base = constant.get(f"{way.split(',')[0]}, constant")
-            beside = "-" if base is None else f"{float(found['width']) / float(base):.2f}"  # type: ignore[arg-type]
+            beside = found.width / ways[f"{way.split(',')[0]}, constant"].width
             parts.append(
-                f"| {way} | {found['promised']:.0%} | {found['held']:.1%} ({found['low']:.1%} to {found['high']:.1%}) "
-                f"| {found['width']:.4g} {own.unit} | {beside} |"
+                f"| {way} | {found.promised:.0%} | {found.held:.1%} ({found.low:.1%} to {found.high:.1%}) "
+                f"| {found.width:.4g} {own.unit} | {beside:.2f} |"
             )
         parts.append("")
     return "\n".join(parts)
@@ -294,11 +302,13 @@ def main(words: list[str]) -> None:
         started = time.monotonic()
         results[name] = run_set(name, open_bench(name, data, weights, output))
         print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
-    write_json(output / "intervals.json", results)
+    write_json(
+        output / "intervals.json",
+        {name: {way: dataclasses.asdict(one) for way, one in ways.items()} for name, ways in results.items()},
+    )
     text = word(results)
     (output / "intervals.md").write_text(text, encoding="utf-8")
     print(text)
-    print(json.dumps({"written": str(output / "intervals.md")}), file=sys.stderr)
 
 
 if __name__ == "__main__":

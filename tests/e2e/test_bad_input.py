@@ -371,7 +371,7 @@ class TestPredict:
         output.write_text("mine")
         answer = ask("predict", finished.package, image(tmp_path / "leaf.png"), "--output", output, "--overwrite")
         assert answer.code == 0
-        assert output.read_text().startswith("path,prediction,probability,error")
+        assert output.read_text().startswith("path,prediction,probability,set,verdict,reasons,novelty,error")
 
     def test_unwritable_output(self, refuse, finished, tmp_path) -> None:
         """A place in which nobody can write."""

@@ -30,6 +30,9 @@ COMMANDS = [
     "adapters",
     "sweep",
     "cross-validate",
+    "compare",
+    "explain",
+    "suggest",
 ]
 HEAVY = ["torch", "timm", "lightning", "matplotlib", "pandas", "albumentations", "cv2", "sklearn"]
 

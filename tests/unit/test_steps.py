@@ -43,7 +43,7 @@ def copy(whole, data, tmp_path) -> list[str]:
 def test_run_folder_holds_what_is_promised(whole) -> None:
     """Every artefact of the way lies in the folder of the run."""
     promised = [whole.config, whole.manifest, whole.rejected, whole.split, whole.history, whole.predictions]
-    promised += [whole.warnings, whole.unlabelled, whole.log]
+    promised += [whole.warnings, whole.unlabelled, whole.log, whole.answers, whole.trust, whole.novelty]
     promised += [whole.report, whole.report_page, whole.checkpoints / "best.ckpt", whole.package / "package.json"]
     assert all(path.is_file() for path in promised)
     assert list(whole.figures.iterdir())

@@ -127,7 +127,17 @@ def train(settings: Settings = None) -> None:
 
 
 def evaluate(settings: Settings = None) -> None:
-    """Predict val, calibration and test, and write the report (paths.run_dir=DIR names the run)."""
+    r"""Predict val, calibration and test, judge the answers, and write the report (paths.run_dir=DIR names the run).
+
+    [bold]Examples[/]
+
+    phytoscope evaluate paths.run_dir=DIR evaluate.error_rate=0.02
+
+    phytoscope evaluate paths.run_dir=DIR "evaluate.external=\[orchard=photos/orchard,not_a_leaf=photos/other]"
+
+    Further sets are class folders, loose images or a table with the columns of the training data; where their classes
+    are called otherwise, add "evaluate.class_map=\[FOLDER=CLASS]".
+    """
     report_result(start_run(settings, step="evaluate"))
 
 

@@ -72,7 +72,7 @@ def _lines(
         *_list_metrics(description, report),
         "",
         *_compare_sets(report),
-        *_list_judging(report, trust),
+        *_list_judging(report, trust, description.unit),
         "## Know before use",
         "",
         *(f"- {sentence}" for sentence in limitations),
@@ -191,11 +191,13 @@ def _word_percent(share: float | None) -> str:
     return _NOTHING if share is None else f"{100 * share:.3g} %"
 
 
-def _list_judging(report: EvaluationReport | None, trust: Trust | None) -> list[str]:
+def _list_judging(report: EvaluationReport | None, trust: Trust | None, unit: str) -> list[str]:
     if trust is None:
         return []
     measured = None if report is None else report.trust
-    sentences = [*describe_limits(trust), *([] if measured is None else describe_promises(measured)), *trust.remarks]
+    remarks = [remark[:1].upper() + remark[1:] for remark in trust.remarks]
+    promises = [] if measured is None else describe_promises(measured)
+    sentences = [*describe_limits(trust, unit), *promises, *remarks]
     return ["## When it does not know", "", *(f"- {sentence}" for sentence in sentences), ""]
 
 

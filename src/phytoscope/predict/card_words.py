@@ -54,9 +54,10 @@ def word_further(further: ExternalReport, report: EvaluationReport) -> str:
     if further.trust is None or not further.trust.verdicts.shares:
         return f"Of `{further.name}` nothing could be measured."
     shares = further.trust.verdicts.shares
+    which = "whose classes it does not know" if further.foreign else "whose truth is not known"
     rejected, accepted = (shares.get(verdict.value, 0.0) for verdict in (Verdict.reject, Verdict.accept))
     return (
-        f"Of `{further.name}`, whose truth is not known, it rejects {count_hundred(rejected)} of 100 and accepts "
+        f"Of `{further.name}`, {which}, it rejects {count_hundred(rejected)} of 100 and accepts "
         f"{count_hundred(accepted)}."
     )
 
@@ -88,11 +89,12 @@ def count_hundred(share: float) -> str:
     return f"{count:.0f}"
 
 
-def describe_limits(trust: Trust) -> list[str]:
+def describe_limits(trust: Trust, unit: str) -> list[str]:
     """From where on an answer is not accepted, a sentence a limit.
 
     Args:
         trust: What judges the answers.
+        unit: Unit of the main number; may be empty.
     """
     limits = trust.limits
     sentences = ["Every answer is accepted, sent to a person for review, or rejected because of the picture."]
@@ -102,8 +104,8 @@ def describe_limits(trust: Trust) -> list[str]:
         sentences.append(reachable if limits.least_probability <= 1.0 else "No answer is sure enough to be accepted.")
     if limits.widest is not None:
         sentences.append(
-            f"Accepted is a number whose interval is at most {limits.widest:.3g} wide, and against which nothing else "
-            "speaks."
+            f"Accepted is a number whose interval is at most {f'{limits.widest:.3g} {unit}'.strip()} wide, and against "
+            "which nothing else speaks."
             if limits.widest > 0
             else "No number is sure enough to be accepted."
         )

@@ -18,13 +18,12 @@ from phytoscope.models.meaning import Meaning
 from phytoscope.models.network import PlantNetwork
 from phytoscope.predict.heat_test import measure_heat
 from phytoscope.predict.predictor import Predictor
-from phytoscope.schema.explanation import Explanation, ExplanationMethod
+from phytoscope.schema.explanation import LEAST_PLANT, Explanation, ExplanationMethod
 from phytoscope.schema.table import Task
 from phytoscope.transforms.plant_mask import mask_plant
 
 # What did best in the deletion and insertion test on real photographs; see docs/guides/explanations.md.
 _BEST = {Task.classification: ExplanationMethod.hires_cam, Task.regression: ExplanationMethod.layer_cam}
-_LEAST_PLANT = 0.005
 _BATCH = 16
 
 
@@ -211,7 +210,7 @@ def measure_outside(heat: NDArray[np.float32], mask: NDArray[np.bool_], side: in
         0-1; None when there is no plant, or no heat.
     """
     total = float(heat.sum(dtype=np.float64))
-    if mask.mean() < _LEAST_PLANT or total <= 0:
+    if mask.mean() < LEAST_PLANT or total <= 0:
         return None
     reach = max(1, len(heat) // (2 * side))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))

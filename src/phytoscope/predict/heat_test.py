@@ -19,7 +19,7 @@ Answer = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 """Squares (N, S, S, 3), uint8 -> what is explained of each, shape (N,): a probability, or a number."""
 
 
-def measure_heat(square: NDArray[np.uint8], heat: NDArray[np.float32], answer: Answer, *, seed: int) -> HeatTest:
+def measure_heat(square: NDArray[np.uint8], heat: NDArray[np.float32], answer: Answer, *, seed: int) -> HeatTest | None:
     """Measures deletion and insertion of one heat map, and of random maps (Petsiuk 2018, arXiv 1806.07421).
 
     Twelve steps lead from the picture to a strongly blurred one (deletion), and from the blurred one to the picture
@@ -30,6 +30,9 @@ def measure_heat(square: NDArray[np.uint8], heat: NDArray[np.float32], answer: A
         heat: Shape (S, S), float32.
         answer: Gives what is explained of any squares.
         seed: Seed of the random maps.
+
+    Returns:
+        None when an answer on the way is not a finite number.
     """
     rng = np.random.default_rng(seed)
     side = len(square)
@@ -43,6 +46,8 @@ def measure_heat(square: NDArray[np.uint8], heat: NDArray[np.float32], answer: A
     steps += [_compose(blurred, square, rank, step) for rank in ranks for step in range(1, STEPS)]
     squares = np.stack([square, blurred, *steps])
     values = np.concatenate([answer(squares[first : first + _BATCH]) for first in range(0, len(squares), _BATCH)])
+    if not np.isfinite(values).all():
+        return None
     curves = values[2:].reshape(2, len(ranks), STEPS - 1)
     whole, nothing = values[0], values[1]
     # Trapezoids between steps of equal length.

@@ -16,6 +16,8 @@ SHARE_LIMIT: Final = 0.2
 """The report warns when this holds for more than this share of the images."""
 TEST_LIMIT: Final = 0.5
 """The report warns when no more than this share of the heat maps is better than a random one."""
+LEAST_PLANT: Final = 0.005
+"""With a smaller share of plant pixels no plant counts as found."""
 
 
 class ExplanationMethod(StrEnum):

@@ -58,7 +58,8 @@ def run_step(context: RunContext, name: str) -> None:
 def _check_further_sets(context: RunContext, name: str) -> None:
     # A wrong folder is told before hours of training; their classes are known once the data are prepared.
     if name in ("prepare", "train") and context.config.evaluate.external:
-        import_module("phytoscope.steps.external_classes").check_external(context.config, context.run)
+        prepared = context.run if name == "train" else None
+        import_module("phytoscope.steps.external_classes").check_external(context.config, prepared)
 
 
 def _end_after_following(context: RunContext, name: str) -> None:

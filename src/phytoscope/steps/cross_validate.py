@@ -32,6 +32,7 @@ from phytoscope.schema.table import (
 from phytoscope.steps.context import Begin, RunContext, take_step
 from phytoscope.steps.ensemble import JoinedFolds, join_folds
 from phytoscope.steps.evaluate import build_predictor, predict_rows
+from phytoscope.steps.external_classes import check_external
 from phytoscope.steps.prepare import run_prepare
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
 from phytoscope.steps.pseudo_labels import keep_apart
@@ -105,7 +106,10 @@ def cross_validate(context: RunContext) -> CrossValidation:
     """
     with context.run.locked(), RunLog(context.run):
         context = dataclasses.replace(context, say=log_said(context.say))
+        # A wrong further set is told before hours of training; its classes once the data are prepared.
+        check_external(context.config)
         run_prepare(context)
+        check_external(context.config, context.run)
         prepared = read_prepared(context)
         if context.config.task.pseudo_labels:
             # The test images are not among the rows of a fold, so what hangs together with them must go before.

@@ -70,7 +70,6 @@ def run_evaluate(context: RunContext) -> None:
             settings["evaluate"],
             context.config.seed,
             hash_external(context.config),
-            hash_external(context.config),
             prepared.unit,
             settings["name"],
             __version__,

@@ -103,7 +103,7 @@ def choose_answers(test: pd.DataFrame, task: Task, count: int, *, seed: int) -> 
     Args:
         test: Rows of table 7.
         task: Of numbers, the larger half of the errors counts as mistakes.
-        count: Answers to choose; half of them are mistakes where there are as many.
+        count: Answers to choose; half of them are mistakes where there are as many of both.
         seed: Seed of the draw among the right answers.
 
     Returns:
@@ -118,7 +118,8 @@ def choose_answers(test: pd.DataFrame, task: Task, count: int, *, seed: int) -> 
     marked = test.assign(**{_RIGHT: right, "_weight": weight})
     wrong = marked[~right].sort_values(["_weight", SAMPLE_ID], ascending=[False, True])
     again = wrong[GROUP_ID].duplicated()
-    mistakes = pd.concat([wrong[~again], wrong[again]]).head(count // 2)
+    share = max(count // 2, count - int(right.sum()))
+    mistakes = pd.concat([wrong[~again], wrong[again]]).head(share)
     hits = draw_rows(
         marked[right], LABEL if task is Task.classification else TARGET, count - len(mistakes), seed=seed
     ).sort_values(["_weight", SAMPLE_ID], ascending=[task is not Task.classification, True])

@@ -88,16 +88,20 @@ def explain_files(
     shown: list[ExplainedPicture] = []
     with write_folder_atomic(output) as folder:
         (folder / PICTURES_NAME).mkdir()
-        for names, photos, faults in _read(predictor, paths):
-            lines += [{"name": name, "error": fault} for name, fault in faults]
-            for name, picture in zip(names, _explain(explainer, names, photos), strict=True):
+        for batch in _read(predictor, paths):
+            pictures = iter(_explain(explainer, [(name, photo) for name, photo, _ in batch if photo is not None]))
+            for name, photo, fault in batch:
+                if photo is None:
+                    lines.append({"name": name, "error": fault})
+                    continue
+                picture = next(pictures)
                 place = f"{PICTURES_NAME}/{len(rows) + 1:04d}_{Path(name).stem[:_STEM]}.png"
                 both = np.concatenate([picture.pixels, lay_heat(picture.pixels, picture.heat)], axis=1)
                 Image.fromarray(both).save(folder / place)
                 rows.append(picture.row)
                 lines.append({**picture.row.to_row(), "picture": place, "error": ""})
                 shown += [picture] if len(shown) < PICTURES_SHOWN else []
-            progress.advance(len(names) + len(faults))
+            progress.advance(len(batch))
         report = report_explanations(explainer.method, rows)
         columns = ["name", "answer", "explained", "outside_plant", "plant_share", "looks_outside", "deletion"]
         columns += ["insertion", "random_deletion", "random_insertion", "better_than_random", "picture", "error"]
@@ -121,29 +125,26 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
     raise ConfigError(message)
 
 
-def _read(
-    predictor: Predictor, paths: Sequence[Path]
-) -> Iterator[tuple[list[str], list[Photo], list[tuple[str, str]]]]:
-    """Names and photographs of a few images at a time, and those that cannot be read with the reason."""
+def _read(predictor: Predictor, paths: Sequence[Path]) -> Iterator[list[tuple[str, Photo | None, str]]]:
+    """Name, photograph and fault of a few images at a time; one that cannot be read has no photograph."""
     left = iter(paths)
     while batch := list(islice(left, _BATCH)):
-        names, photos, faults = [], [], []
+        found: list[tuple[str, Photo | None, str]] = []
         for path in batch:
             # Bytes that are not UTF-8 cannot be written into a table.
             name = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
             try:
-                photos.append(predictor.prepare_photo(path))
-                names.append(name)
+                found.append((name, predictor.prepare_photo(path), ""))
             except ImageReadError as error:
-                faults.append((name, error.reason))
-        yield names, photos, faults
+                found.append((name, None, error.reason))
+        yield found
 
 
-def _explain(explainer: Explainer, names: list[str], photos: list[Photo]) -> list[ExplainedPicture]:
+def _explain(explainer: Explainer, photos: Sequence[tuple[str, Photo]]) -> list[ExplainedPicture]:
     if not photos:
         return []
-    pixels = np.stack([photo.square for photo in photos])
-    answers = explainer.predictor.answer(names, photos)
+    pixels = np.stack([photo.square for _, photo in photos])
+    answers = explainer.predictor.answer([name for name, _ in photos], [photo for _, photo in photos])
     return [
         ExplainedPicture(square, explanation.heat, _describe(answer, explanation))
         for square, explanation, answer in zip(pixels, explainer.explain(pixels), answers, strict=True)

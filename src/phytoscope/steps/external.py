@@ -82,6 +82,7 @@ def score_external(
         One report a set, in the order of the settings.
 
     Raises:
+        ArtifactError: The model does not judge its answers.
         ConfigError: A set or a class is not what the settings say, or a set measures in another unit.
         PhytoscopeError: A set cannot be read, or its table cannot be written.
     """

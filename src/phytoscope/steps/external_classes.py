@@ -83,18 +83,18 @@ def check_class_map(sets: Sequence[ExternalSet], class_names: Sequence[str], cla
         raise ConfigError(" ".join(faults))
 
 
-def check_external(config: RunConfig, run: RunFolder) -> None:
+def check_external(config: RunConfig, run: RunFolder | None = None) -> None:
     """Makes sure that the further sets can be read, before hours of training.
 
     Args:
         config: `evaluate.external`, `evaluate.class_map` and `data` are read.
-        run: Once its data are prepared, the classes are checked too.
+        run: Its prepared data say which classes there are; None when they are not prepared, and no class is checked.
 
     Raises:
         PhytoscopeError: A set cannot be read, or a class is none of the set's or of the data's.
     """
     sets = read_external_sets(config)
-    if config.data.task is Task.classification and sets and run.manifest.is_file():
+    if run is not None and config.data.task is Task.classification and sets and run.manifest.is_file():
         class_names = sorted(pd.read_parquet(run.manifest, columns=[LABEL])[LABEL].unique())
         check_class_map(sets, class_names, split_class_map(config.evaluate.class_map))
 

@@ -75,6 +75,11 @@ def read_external_set(name: str, place: str, config: DataConfig) -> ExternalSet:
         name: What the user calls it.
         place: A folder of class folders, a folder of images, or a table with the columns of the training data.
         config: What the columns mean.
+
+    Raises:
+        ConfigError: The table measures in another unit.
+        DataNotFoundError: The folder or table does not exist or holds no image.
+        DataValidationError: The table cannot be read, or the folder is split into train and test.
     """
     key = f"{EXTERNAL} {name}"
     is_table = Path(place).suffix.lower() in TABLE_SUFFIXES and not Path(place).expanduser().is_dir()

@@ -1,7 +1,9 @@
 """How the answers fare when test pictures are spoiled: the same model on the same plants under worse conditions."""
 
+import dataclasses
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 
 from phytoscope.data.cache.pixel_cache import PixelCache
 from phytoscope.predict.predictor import Predictor
+from phytoscope.schema.artifact import write_atomic
 from phytoscope.schema.robustness import CLEAN, RobustnessReport, RobustnessRow
 from phytoscope.schema.table import (
     GROUP_ID,
@@ -29,6 +32,7 @@ from phytoscope.steps.training_job import read_columns
 from phytoscope.transforms.corrupt import CHANGES_SIZE, CORRUPTION_WORDS, SEVERITIES, Corruption, can_corrupt, corrupt
 
 Floats = NDArray[np.float64]
+TABLE_NAME: Final = "robustness.csv"
 _STRATA = 5
 
 
@@ -49,7 +53,11 @@ def measure_robustness(
         predictions: Table 7, for what is true of them.
 
     Returns:
-        None when `evaluate.robustness` is 0 or there is no test picture.
+        None when `evaluate.robustness` is 0 or there is no test picture. Otherwise the rows are written to
+        `robustness.csv` among the figures, too.
+
+    Raises:
+        StorageError: The folder of figures cannot be written.
     """
     wanted = context.config.evaluate.robustness
     test = predictions[predictions[SPLIT] == Split.test.value]
@@ -80,6 +88,8 @@ def measure_robustness(
     measured = _measure(bench, kinds, left_out, context)
     context.progress.finish()
     unit = "" if bench.is_class else prepared.unit
+    with write_atomic(context.run.figures / TABLE_NAME) as temporary:
+        pd.DataFrame([dataclasses.asdict(row) for row in measured]).to_csv(temporary, index=False)
     return RobustnessReport(task, unit, len(drawn), int(drawn[GROUP_ID].nunique()), measured, left_out)
 
 
@@ -158,7 +168,12 @@ class _Bench:
         if self.is_class:
             return float((said == truth).mean())
         spread = float(((truth - truth.mean()) ** 2).sum())
-        return 1 - float(((said - truth) ** 2).sum()) / spread if spread > 0 else None
+        return _keep_finite(1 - float(((said - truth) ** 2).sum()) / spread) if spread > 0 else None
+
+
+def _keep_finite(value: float) -> float | None:
+    # A network that breaks on a spoiled picture says numbers that are none.
+    return value if math.isfinite(value) else None
 
 
 def _read_truth(drawn: pd.DataFrame, answer: str, predictor: Predictor) -> Floats:
@@ -205,7 +220,7 @@ def _row(
         "n": len(which),
         "score": bench.score(said, which),
         "clean_score": bench.score(clean[which], which),
-        "mae": None if bench.is_class else float(errors.mean()),
+        "mae": None if bench.is_class else _keep_finite(float(errors.mean())),
     }
     if verdicts is None:
         return RobustnessRow(**row)

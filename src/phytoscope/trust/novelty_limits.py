@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from phytoscope.errors import DataValidationError
 from phytoscope.trust.observed import Floats
 
-_FEWEST_GROUPS = 10
+_FEWEST_GROUPS, _FEWEST_IMAGES = 5, 20
 _LARGEST_TAIL, _SMALLEST_TAIL, _TAIL_GROUPS = 0.25, 0.1, 15.0
 _REVIEWED = 3.0
 
@@ -29,7 +29,8 @@ def fit_novelty_limits(
 
     Returns:
         Novelty above which an image is rejected, and the one above which a person should look, which three times as
-        many exceed; None for both where fewer than 10 groups were measured.
+        many exceed; None for both where fewer than 5 groups or 20 images were measured, from which no such share can
+        be told.
 
     Raises:
         DataValidationError: The share is out of range, or the arrays do not have the same length.
@@ -43,7 +44,7 @@ def fit_novelty_limits(
     known = np.isfinite(novelty)
     values = np.asarray(novelty, dtype=np.float64)[known]
     n_groups = len(np.unique(groups[known].astype(str)))
-    if n_groups < _FEWEST_GROUPS:
+    if n_groups < _FEWEST_GROUPS or len(values) < _FEWEST_IMAGES:
         return None, None
     tail = float(np.clip(_TAIL_GROUPS / n_groups, _SMALLEST_TAIL, _LARGEST_TAIL))
     return _find_limit(values, false_reject, tail), _find_limit(values, min(_REVIEWED * false_reject, 0.5), tail)

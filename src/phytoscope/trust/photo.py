@@ -21,7 +21,7 @@ _TOO_LOW: Final = {
 }
 _TOO_HIGH: Final = {"brightness": Reason.too_bright, "highlights": Reason.too_bright}
 # What a person would call dark, blurred and so on. A photograph on this side of the limit is never sent back for it.
-_SEEN_AS_LOW: Final = {"brightness": 40.0, "sharpness": 0.5, "side_px": 100.0, "plant": 0.02}
+_SEEN_AS_LOW: Final = {"brightness": 40.0, "sharpness": 0.6, "side_px": 100.0, "plant": 0.02}
 _SEEN_AS_HIGH: Final = {"brightness": 245.0, "highlights": 0.6}
 # Beyond the good ones means clearly beyond, as a share of their distance from the middle to the edge.
 _MARGIN = 0.15

@@ -10,13 +10,14 @@ from phytoscope.schema.choices import SetKind
 from phytoscope.trust.observed import Floats, Labelled
 from phytoscope.trust.quantile import group_quantile, number_groups, word_promise
 
-PENALTIES: Final = (0.0, 0.001, 0.01, 0.1, 0.2, 0.5)
+PENALTIES: Final = (0.0, 0.001, 0.01, 0.1, 0.2)
 """What a further class may cost (`raps`); which one is chosen by the size of the sets on the validation rows."""
 MIN_ROWS: Final = 30
 """From so many validation rows on the penalty is chosen; with fewer it is 0.01 for each class after the first."""
 MAX_ROWS: Final = 20_000
 """So many validation rows are enough to choose a penalty by."""
 _USUAL_PENALTY = (0.01, 1)
+_HARDLY_LARGER = 1.05
 # The same image must get the same set when its probabilities differ in the last digit.
 _SLACK = 1e-9
 _CHUNK = 65536
@@ -163,7 +164,11 @@ def fit_sets(
 
 
 def _choose_penalty(val: Labelled, coverage: float) -> tuple[float, int]:
-    """The penalty and the number of free classes with the smallest sets on the validation rows."""
+    """The penalty and the number of free classes by the size of the sets on the validation rows.
+
+    The smallest penalty is taken whose sets are hardly larger than the smallest ones: a large one gains little, but
+    makes all sets huge where one rare mistake of high rank decides the limit.
+    """
     if len(val) < MIN_ROWS:
         return _USUAL_PENALTY
     every = -(-len(val) // MAX_ROWS)
@@ -173,9 +178,9 @@ def _choose_penalty(val: Labelled, coverage: float) -> tuple[float, int]:
     sizes = []
     for penalty in PENALTIES:
         limit, promised = group_quantile(score_truth(probs, truth, SetKind.raps, penalty, free), groups, coverage)
-        rule = SetRule(SetKind.raps, (limit,), promised, penalty, free)
-        sizes.append(int(rule.choose(probs).sum()))
-    return PENALTIES[sizes.index(min(sizes))], free
+        sizes.append(int(SetRule(SetKind.raps, (limit,), promised, penalty, free).choose(probs).sum()))
+    enough = [size <= _HARDLY_LARGER * min(sizes) for size in sizes]
+    return PENALTIES[enough.index(True)], free
 
 
 def _limit_classes(

@@ -51,7 +51,7 @@ def plot_coverage(entry: SetReport | IntervalReport) -> Figure:
     lowest = min([entry.promised, *(row.coverage if row.low is None else row.low for row in rows)])
     held.set_xlim(max(0.0, min(0.6, np.floor(10.0 * lowest - 0.3) / 10.0)), 1.0)
     held.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
-    held.xaxis.set_major_locator(MaxNLocator(5))
+    held.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     held.set_yticks(places, words)
     held.set_ylim(-0.6, len(rows) - 0.4)
     held.set_xlabel("Share that held the truth")
@@ -103,11 +103,13 @@ def _draw_row(ax: Axes, y: int, row: CoverageRow, promised: float) -> None:
 def _draw_sizes(
     ax: Axes, places: Sequence[int], rows: Sequence[CoverageRow], entry: SetReport | IntervalReport
 ) -> None:
-    ax.barh(places, [row.size for row in rows], color=BLUE, alpha=0.45, height=0.6)
-    for y, row in zip(places, rows, strict=True):
+    # An interval without an end has a width that cannot be drawn, only told by a dash.
+    sizes = [row.size if np.isfinite(row.size) else 0.0 for row in rows]
+    ax.barh(places, sizes, color=BLUE, alpha=0.45, height=0.6)
+    for y, row, size in zip(places, rows, sizes, strict=True):
         text = format_number(row.size, 2)
-        ax.annotate(text, (row.size, y), (3, 0), textcoords="offset points", va="center", fontsize=7.5)
-    ax.set_xlim(0, 1.35 * max(1e-12, *(row.size for row in rows), 0.0))
+        ax.annotate(text, (size, y), (3, 0), textcoords="offset points", va="center", fontsize=7.5)
+    ax.set_xlim(0, 1.35 * max(1e-12, *sizes))
     unit = f" ({figure_text(entry.unit)})" if isinstance(entry, IntervalReport) and entry.unit else ""
     ax.set_xlabel("Classes in a set" if isinstance(entry, SetReport) else f"Mean width{unit}")
     ax.tick_params(axis="y", length=0)
@@ -176,21 +178,22 @@ def plot_intervals(rows: pd.DataFrame, *, target_name: str, unit: str) -> Figure
     fig = new_figure(5.4, 5.0)
     ax = fig.add_subplot()
     use_log = is_skewed(target) and bool((value > 0).all())
-    low, high = float(min(target.min(), value.min())), float(max(target.max(), upper.max()))
+    finite = np.concatenate([target, value, lower[np.isfinite(lower)], upper[np.isfinite(upper)]])
+    low, high = float(min(target.min(), value.min())), float(finite.max())
     if use_log:
         use_log_axis(ax, "x")
         use_log_axis(ax, "y")
         low, high = low / 1.5, high * 1.2
     else:
-        low = min(low, float(lower.min()))
+        low = float(finite.min())
         room = 0.04 * (high - low) if high > low else 1.0
         low, high = low - room, high + room
     ax.plot([low, high], [low, high], color=INK, linewidth=0.9, zorder=1)
     for rows_of, colour, marker, words in ((held, BLUE, "o", "holds the truth"), (~held, VERMILION, "X", "misses it")):
         if rows_of.any():
-            # A logarithm has no 0: an end at or below it is drawn down to the edge.
-            ends = np.clip(lower[rows_of], low, None)
-            ax.vlines(target[rows_of], ends, upper[rows_of], color=colour, linewidth=1.3, alpha=0.45, zorder=2)
+            # A logarithm has no 0, and no axis has an infinity: such ends are drawn to the edge.
+            starts, ends = np.clip(lower[rows_of], low, None), np.clip(upper[rows_of], None, high)
+            ax.vlines(target[rows_of], starts, ends, color=colour, linewidth=1.3, alpha=0.45, zorder=2)
             label = f"{words} ({int(rows_of.sum()):,})"
             ax.scatter(
                 target[rows_of], value[rows_of], s=20, color=colour, marker=marker, edgecolor="white", linewidth=0.4,

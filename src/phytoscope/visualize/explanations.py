@@ -13,7 +13,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from phytoscope import __version__
-from phytoscope.schema.explanation import OUTSIDE_LIMIT, ExplainedImage, ExplanationMethod, ExplanationReport
+from phytoscope.schema.explanation import (
+    LEAST_PLANT,
+    OUTSIDE_LIMIT,
+    ExplainedImage,
+    ExplanationMethod,
+    ExplanationReport,
+)
 from phytoscope.visualize.gallery import GALLERY_DPI
 from phytoscope.visualize.page import encode_address, render_page
 from phytoscope.visualize.style import GREEN, GREY, VERMILION, paper_style
@@ -97,7 +103,7 @@ def plot_explanations(pictures: Sequence[ExplainedPicture], *, columns: int = 3)
         colour = GREY if picture.row.is_right is None else GREEN if picture.row.is_right else VERMILION
         x = left / width_in
         fig.text(
-            x, (bottom - 0.05) / height_in, wrap_figure_text(headline, 50, 2), va="top", fontsize=7.5, color=colour
+            x, (bottom - 0.05) / height_in, wrap_figure_text(headline, 58, 2), va="top", fontsize=7.5, color=colour
         )
         fig.text(x, (bottom - 0.33) / height_in, figure_text(note, 60), va="top", fontsize=7, color=GREY)
     return fig
@@ -132,10 +138,10 @@ def describe_explanations(report: ExplanationReport) -> list[str]:
     """What the explanations of some images say together, in sentences."""
     said = [f"{format_count(report.n, 'image')} explained with {METHOD_WORDS[report.method]}."]
     if report.outside_plant is not None and report.share_outside is not None:
-        mean, share = format_percent(report.outside_plant, 0), format_percent(report.share_outside, 0)
+        mean, limit = format_percent(report.outside_plant, 0), format_percent(OUTSIDE_LIMIT, 0)
+        share = "none" if report.share_outside == 0 else format_percent(report.share_outside, 0)
         said.append(
-            f"On average {mean} of the heat lies outside the plant; in {share} of the images it is more than "
-            f"{format_percent(OUTSIDE_LIMIT, 0)}."
+            f"On average {mean} of the heat lies outside the plant; it is more than {limit} in {share} of them."
         )
     if report.share_better is not None:
         said.append(f"{format_percent(report.share_better, 0)} of the heat maps are better than a random one.")
@@ -143,8 +149,11 @@ def describe_explanations(report: ExplanationReport) -> list[str]:
 
 
 def _word_picture(row: ExplainedImage) -> tuple[str, str]:
-    headline = row.answer if not row.truth else f"{row.answer}, true: {row.truth}"
-    notes = ["no plant found"]
+    headline = row.answer
+    if row.is_right is not None:
+        # In words, because not every reader tells the two colours apart.
+        headline = f"{'Right' if row.is_right else 'Wrong'}: {row.answer}, true: {row.truth}"
+    notes = ["no plant found" if row.plant_share < LEAST_PLANT else "no place speaks for it"]
     if row.outside_plant is not None:
         notes = [f"{format_percent(row.outside_plant, 0)} of the heat off the plant{' (!)' * row.looks_outside}"]
     if row.test is not None and not row.test.better_than_random:
@@ -165,6 +174,7 @@ def _describe_picture(picture: ExplainedPicture) -> dict[str, Any]:
         "heat": _encode(lay_heat(picture.pixels, picture.heat)),
         "looks_outside": row.looks_outside,
         "outside": None if row.outside_plant is None else format_percent(row.outside_plant, 0),
+        "has_plant": row.plant_share >= LEAST_PLANT,
         "plant": format_percent(row.plant_share, 0),
         "tested": row.test is not None,
         "better": row.test is not None and row.test.better_than_random,

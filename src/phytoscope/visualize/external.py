@@ -25,6 +25,8 @@ from phytoscope.visualize.text import (
 from phytoscope.visualize.trust_words import (
     VERDICT_WORDS,
     count_hundred,
+    in_brackets,
+    word_answerable,
     word_hundred,
     word_quantity_range,
     word_range,
@@ -68,6 +70,8 @@ def make_cards(report: EvaluationReport, split: str) -> list[dict[str, Any]]:
         card = _make_card(
             report.task, further.name, _count_images(labelled, groups), metric, further.trust, kind="away"
         )
+        if metric is None and card["verdicts"]:
+            card["notes"].insert(0, _word_unlabelled(further))
         card["notes"] += _note_restricted(report.task, further)
         cards.append(card)
     return cards
@@ -92,7 +96,6 @@ def _make_card(
     elif trust is not None and trust.verdicts.shares:
         refused = 1.0 - trust.verdicts.shares.get(Verdict.accept.value, 0.0)
         card |= {"number": word_hundred(refused), "what": "not accepted", "range": ""}
-        card["notes"].append("The truth is not known for these photographs; only what became of them.")
     else:
         card |= {"number": "", "what": "not measured", "range": ""}
     if trust is not None and trust.verdicts.shares:
@@ -113,13 +116,19 @@ def _list_shares(verdicts: VerdictReport) -> list[dict[str, str]]:
     ]
 
 
+def _word_unlabelled(further: ExternalReport) -> str:
+    if further.foreign and sum(further.foreign.values()) >= further.n:
+        return "None of them shows a class that the model knows: every answer would be wrong."
+    return "The truth is not known for these photographs; only what became of them."
+
+
 def _note_accepted(task: Task, verdicts: VerdictReport) -> list[str]:
     error = verdicts.errors.get(Verdict.accept.value)
-    if error is None:
+    if error is None or not errors_are_shares(task, verdicts):
         return []
-    if not errors_are_shares(task, verdicts):
-        return []
-    return [f"Of the accepted answers {word_hundred(1.0 - error)} are right."]
+    low, high = verdicts.accepted_low, verdicts.accepted_high
+    span = "" if low is None or high is None else in_brackets(word_range(1.0 - high, 1.0 - low))
+    return [f"Of the accepted answers {word_hundred(1.0 - error)} are right{span}."]
 
 
 def _note_restricted(task: Task, further: ExternalReport) -> list[str]:
@@ -158,7 +167,7 @@ def _describe_set(report: EvaluationReport, further: ExternalReport) -> dict[str
             "n": f"{row.n:,}",
             "cells": [
                 _format_recall(row.recall, row.recall_low, row.recall_high),
-                format_percent(row.recall_restricted, 0),
+                *([format_percent(row.recall_restricted, 0)] if only else []),
                 format_percent(row.accepted, 0),
             ],
         }
@@ -171,7 +180,7 @@ def _describe_set(report: EvaluationReport, further: ExternalReport) -> dict[str
         "rows": rows,
         "has_only": bool(only),
         "classes": classes,
-        "answerable": [] if further.trust is None else _answerable(further.trust.verdicts),
+        "answerable": [] if further.trust is None else word_answerable(further.trust.verdicts),
         "targets": _list_targets(further),
         "remarks": further.remarks,
     }
@@ -187,10 +196,10 @@ def _word_set(further: ExternalReport) -> list[str]:
     if further.n_unreadable:
         sentences.append(f"{format_count(further.n_unreadable, 'entry', 'entries')} could not be used.")
     if further.n_labelled == 0:
-        sentences.append("The truth is not known for them, so that only the verdicts are counted.")
+        sentences.append(_word_unlabelled(further))
     elif further.n_labelled < further.n:
         sentences.append(f"The numbers are about the {further.n_labelled:,} whose truth is known.")
-    if further.foreign:
+    if 0 < sum(further.foreign.values()) < further.n:
         names = ", ".join(f"{prettify_class(name)} ({count:,})" for name, count in list(further.foreign.items())[:6])
         rest = len(further.foreign) - 6
         names += f" and {rest} more" if rest > 0 else ""
@@ -199,11 +208,6 @@ def _word_set(further: ExternalReport) -> list[str]:
             text += f" Of these it accepts {word_hundred(further.foreign_verdicts.get(Verdict.accept.value, 0.0))}."
         sentences.append(text)
     return sentences
-
-
-def _answerable(verdicts: VerdictReport) -> list[dict[str, str]]:
-    rates = sorted((float(rate), share) for rate, share in verdicts.answered_at.items())
-    return [{"rate": count_hundred(rate), "share": word_hundred(share)} for rate, share in rates]
 
 
 def _list_targets(further: ExternalReport) -> list[dict[str, str]]:

@@ -22,6 +22,7 @@ from phytoscope.visualize.coverage import plot_coverage, plot_intervals, plot_se
 from phytoscope.visualize.data import plot_class_counts, plot_history, plot_target_distribution
 from phytoscope.visualize.external import HOME, errors_are_shares, plot_external_gallery
 from phytoscope.visualize.gallery import FindImage, plot_confusion_gallery, plot_error_gallery
+from phytoscope.visualize.home_and_away import plot_home_and_away
 from phytoscope.visualize.reliability import plot_reliability
 from phytoscope.visualize.risk import plot_risk_coverage, plot_verdicts
 from phytoscope.visualize.robustness import plot_robustness
@@ -155,7 +156,8 @@ def _draw_belief(report: EvaluationReport, rows: pd.DataFrame) -> dict[str, Figu
     entry = trust.sets if trust.sets is not None else next(iter(trust.intervals), None)
     if entry is not None and entry.rows:
         figures["coverage"] = plot_coverage(entry)
-    if trust.sets is not None and trust.sets.sizes:
+    # Sets of one size need no figure: a sentence says it.
+    if trust.sets is not None and len(trust.sets.sizes) > 1:
         figures["set_sizes"] = plot_set_sizes(trust.sets.sizes)
     if LOWER in rows.columns and rows[[TARGET, PREDICTION, LOWER, UPPER]].notna().all(axis=1).any():
         figures["intervals"] = plot_intervals(rows, target_name=report.target_name, unit=report.unit)
@@ -169,9 +171,12 @@ def _draw_elsewhere(report: EvaluationReport, part: SplitReport) -> dict[str, Fi
     sets = {name: verdicts for name, verdicts in sets.items() if verdicts.shares}
     if sets:
         figures["verdicts"] = plot_verdicts(sets)
-    if any(verdicts.curve for verdicts in sets.values()):
+    # Answers that are all equally sure make a curve of one point, which tells nothing.
+    if any(len(verdicts.curve) > 1 for verdicts in sets.values()):
         is_share = errors_are_shares(report.task, next(iter(sets.values())))
         figures["risk_coverage"] = plot_risk_coverage(sets, unit=report.unit, is_share=is_share)
+    if any(further.classes for further in report.external):
+        figures["home_and_away"] = plot_home_and_away(part, report.external)
     if any(further.examples for further in report.external):
         figures["external_gallery"] = plot_external_gallery(report.external)
     if report.robustness is not None and report.robustness.kinds:

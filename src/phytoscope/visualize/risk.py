@@ -80,13 +80,13 @@ def plot_risk_coverage(sets: Mapping[str, VerdictReport], *, unit: str, is_share
         unit: Unit of the target; empty for classes.
         is_share: Whether errors are shares of wrong answers, else they are mean absolute errors in `unit`.
     """
-    drawn = [(name, verdicts) for name, verdicts in sets.items() if verdicts.curve][:_MOST_LINES]
+    drawn = [(name, verdicts) for name, verdicts in sets.items() if len(verdicts.curve) > 1][:_MOST_LINES]
     fig = new_figure(6.2, 3.9)
     ax = fig.add_subplot()
     top = 0.0
     for (name, verdicts), (colour, style) in zip(drawn, _LINES, strict=False):
-        share = np.array([point.coverage for point in verdicts.curve])
-        risk = np.array([point.risk for point in verdicts.curve])
+        points = [point for point in verdicts.curve if np.isfinite(point.risk)]
+        share, risk = np.array([point.coverage for point in points]), np.array([point.risk for point in points])
         # The risk of the first handful of answers jumps between 0 and 1 and would flatten all that follows.
         top = max(top, float(risk[share >= 0.1].max(initial=0.0)))
         ax.plot(share, risk, color=colour, linestyle=style, label=figure_text(name, 40), zorder=2)

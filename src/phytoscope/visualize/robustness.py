@@ -26,7 +26,7 @@ def plot_robustness(report: RobustnessReport) -> Figure:
     for ax in panels[len(kinds) :]:
         ax.set_visible(False)
     for ax, kind in zip(panels, kinds, strict=False):
-        _draw_panel(ax, report.of(kind))
+        _draw_panel(ax, report.of(kind), report.clean)
     lowest = min((row.score for row in report.rows if row.score is not None), default=0.0)
     panels[0].set_ylim(max(-1.0, min(0.0, lowest)) - 0.03, 1.03)
     panels[0].set_xlim(-0.3, 5.3)
@@ -39,16 +39,22 @@ def plot_robustness(report: RobustnessReport) -> Figure:
     return figure
 
 
-def _draw_panel(ax: Axes, rows: list[RobustnessRow]) -> None:
+def _draw_panel(ax: Axes, rows: list[RobustnessRow], clean: RobustnessRow) -> None:
     first = rows[0]
     ax.yaxis.grid(visible=True)
     if first.clean_score is not None:
-        ax.axhline(first.clean_score, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), label="score as they are")
+        ax.axhline(
+            first.clean_score,
+            color=GREY,
+            linewidth=0.8,
+            linestyle=(0, (3, 2)),
+            label="score of the pictures as they are",
+        )
     known = [(row.severity, row.score) for row in rows if row.score is not None]
     start = [(0, first.clean_score)] if first.clean_score is not None else []
     places, scores = zip(*start, *known, strict=True) if start or known else ((), ())
     ax.plot(places, scores, color=BLUE, marker="o", markersize=3, label="score", clip_on=False)
-    judged = [(row.severity, row.accept) for row in rows if row.accept is not None]
+    judged = [(row.severity, row.accept) for row in (clean, *rows) if row.accept is not None]
     if judged:
         # Another mark and another stroke, so that the two lines differ without colours too.
         places, shares = zip(*judged, strict=True)

@@ -15,7 +15,7 @@ from phytoscope.visualize.text import format_count, format_number, format_percen
 from phytoscope.visualize.trust_words import (
     REASON_TITLES,
     VERDICT_WORDS,
-    count_hundred,
+    word_answerable,
     word_calibration,
     word_coverage,
     word_hundred,
@@ -46,7 +46,7 @@ def describe_trust(report: EvaluationReport) -> dict[str, Any] | None:
         "calibration": None if trust.calibration is None else _describe_calibration(trust.calibration),
         "coverage": [_describe_coverage(entry) for entry in entries],
         "is_sets": trust.sets is not None,
-        "remarks": trust.remarks,
+        "remarks": [remark[:1].upper() + remark[1:] for remark in trust.remarks],
     }
 
 
@@ -71,13 +71,12 @@ def describe_verdicts(verdicts: VerdictReport, *, unit: str, is_share: bool) -> 
         }
         for verdict in Verdict
     ]
-    rates = sorted((float(rate), share) for rate, share in verdicts.answered_at.items())
     return {
         "sentences": sentences,
         "kinds": kinds,
         "error_title": "Wrong answers" if is_share else "Mean absolute error",
         "reasons": _list_reasons(verdicts.reasons),
-        "answerable": [{"rate": count_hundred(rate), "share": word_hundred(share)} for rate, share in rates],
+        "answerable": word_answerable(verdicts),
     }
 
 
@@ -106,17 +105,19 @@ def _list_reasons(reasons: dict[str, float]) -> list[dict[str, str]]:
 
 
 def _describe_calibration(calibration: CalibrationReport) -> dict[str, Any]:
+    # Without calibration both columns would be the same.
+    heads = ["Value"] if calibration.kind == "none" else ["Before", "After"]
     rows = []
     for name, (title, meaning) in _CALIBRATION_TITLES.items():
         if name not in calibration.before and name not in calibration.after:
             continue
-        values = [calibration.before.get(name), calibration.after.get(name)]
+        values = [calibration.before.get(name), calibration.after.get(name)][: len(heads)]
         cells = [
             "\u2013" if value is None else (f"{100 * value:.1f}" if name == "ece" else format_number(value))
             for value in values
         ]
         rows.append({"title": title, "meaning": meaning, "cells": cells})
-    return {"words": word_calibration(calibration), "rows": rows}
+    return {"words": word_calibration(calibration), "heads": heads, "rows": rows}
 
 
 def _describe_coverage(entry: SetReport | IntervalReport) -> dict[str, Any]:

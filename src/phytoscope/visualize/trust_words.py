@@ -164,7 +164,8 @@ def word_answerable(verdicts: VerdictReport) -> list[str]:
     """How many photographs could be answered at several error rates, in sentences."""
     rates = sorted((float(rate), share) for rate, share in verdicts.answered_at.items())
     return [
-        f"With {count_hundred(rate)} wrong of 100 allowed: {word_hundred(share)} photographs answered"
+        f"with at most {count_hundred(rate)} wrong of 100 answered, "
+        f"{word_hundred(share) + ' photographs' if share > 0 else 'no photograph'} can be answered"
         for rate, share in rates
     ]
 

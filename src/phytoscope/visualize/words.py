@@ -114,9 +114,10 @@ FIGURES: Final = {
         "Was the promise kept?",
         "Dot plot of the share of photographs whose truth was held, for all and for each class or slice, with ranges, "
         "against the promised share; bars of the mean size beside it.",
-        "Dots should lie at the green line or right of it. The line through a dot is its range: where all of it lies "
-        "left of the promise, marked by an orange triangle, the promise was broken. The bars show the price: the "
-        "larger they are, the less is said.",
+        "The topmost dot should lie at the green line or right of it: the promise is about all photographs together. "
+        "The line through a dot is its range. An orange triangle marks what was held less often than promised by more "
+        "than chance explains: trust sets and intervals less there. The bars show the price: the larger, the less is "
+        "said.",
         "trust",
     ),
     "set_sizes": FigureWords(
@@ -136,9 +137,9 @@ FIGURES: Final = {
     "risk_coverage": FigureWords(
         "What it is worth to leave the unsure ones to a person",
         "Curve of the error among the answered photographs against the share that is answered, the surest first.",
-        "Read from right to left: at the right edge every photograph is answered. Going left, the least sure answers "
-        "are left to a person, and the error should fall. The diamond is what was accepted; the dashed line is the "
-        "error that was wanted.",
+        "At the left only the surest answers are given. Further right more photographs are answered, unsure ones "
+        "included (rejected ones never), and more of the answers are wrong. The diamond with its range is what was "
+        "accepted; the dashed line is the error that was wanted.",
         "trust",
     ),
     "verdicts": FigureWords(
@@ -148,6 +149,13 @@ FIGURES: Final = {
         "pictures, less should be accepted.",
         "trust",
     ),
+    "home_and_away": FigureWords(
+        "The same classes at home and elsewhere",
+        "Dot plot of the share of each class that was found, at home and in further sets, with ranges.",
+        "Circles: photographs like those it learned from. Triangles and squares: photographs from elsewhere. The gap "
+        "between them is what the model loses when it leaves home.",
+        "external",
+    ),
     "external_gallery": FigureWords(
         "Photographs from elsewhere, with the answers",
         "Photographs of the further sets with answer, truth and verdict; wrong answers that were accepted come first.",
@@ -156,7 +164,7 @@ FIGURES: Final = {
         "external",
     ),
     "slices": FigureWords(
-        "Where it does worse",
+        "Parts of the photographs against all others",
         "Dot plot of the difference between each slice of the photographs and all others, with ranges.",
         "Each dot compares some photographs with all others; its line is the range. Orange triangles: worse by more "
         "than chance explains. Grey dots: no difference can be told from so few.",
@@ -171,10 +179,11 @@ FIGURES: Final = {
         "explanations",
     ),
     "robustness": FigureWords(
-        "Quality when photographs are spoiled",
+        "Quality as the photographs get worse",
         "Small curves of the quality against five strengths of each kind of spoiling, with the clean value.",
-        "Each small figure spoils the same photographs in one way, more and more from 1 to 5. Curves that fall early "
-        "show what to avoid when taking photographs.",
+        "Each small figure spoils the same photographs in one way, more and more from 1 to 5. Blue: how good the "
+        "answers are. Orange and dashed: how many are still accepted; it should fall no later than the blue one. "
+        "Curves that fall early show what to avoid when taking photographs.",
         "robustness",
     ),
     "class_counts": FigureWords(

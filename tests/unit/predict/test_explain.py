@@ -183,6 +183,12 @@ def test_areas_are_those_of_a_plain_loop() -> None:
     assert [found.deletion, found.insertion] == pytest.approx(areas)
 
 
+def test_answers_that_are_no_numbers_are_not_averaged() -> None:
+    """A network that breaks on blurred pictures leaves its maps untested."""
+    pixels, _, spot = draw_leaf()
+    assert measure_heat(pixels, spot.astype(np.float32), lambda squares: np.full(len(squares), np.nan), seed=0) is None
+
+
 def test_random_maps_are_not_better_than_random() -> None:
     """The test has no favourite: maps drawn by chance pass about every second time."""
     pixels, _, _ = draw_leaf()

@@ -17,6 +17,8 @@ from phytoscope.schema.table import Task
 from phytoscope.steps import RunContext
 from phytoscope.steps.cross_validate import cross_validate, hold_out, tabulate_metrics
 from phytoscope.steps.prepared import read_prepared
+from phytoscope.trust.observed import Observed
+from phytoscope.trust.quantile import group_quantile
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +147,24 @@ def test_class_that_stands_in_one_fold_only():
     table = tabulate_metrics(rows, Task.classification, unit="").set_index("metric")
     assert table.loc["accuracy", ["fold_0", "fold_1", "mean", "pooled"]].tolist() == [0.5, 0.5, 0.5, 0.5]
     assert table.loc["accuracy", "sd"] == 0.0
+
+
+def test_ensemble_is_calibrated_by_strangers_answers(settings, done):
+    """Intervals of the ensemble come from the out-of-fold answers of all its plants, and stand in table and package."""
+    result, place = done
+    config, _ = read(settings, place)
+    apart = pd.read_parquet(result.folder.predictions)
+    errors = (apart["target"] - apart["prediction"]).abs().to_numpy()
+    quantile, promised = group_quantile(errors, apart["group_id"].to_numpy(dtype=object), config.evaluate.coverage)
+    trust = load_package(result.folder.ensemble.package).trust
+    assert trust is not None
+    rule = trust.intervals[0]
+    assert rule is not None
+    assert (rule.kind.value, rule.promised) == ("constant", promised)
+    assert rule.quantile == pytest.approx(quantile)
+    answers = pd.read_parquet(result.folder.ensemble.answers)
+    lower, upper = rule.bound(Observed(answers[["prediction"]].to_numpy(copy=True), np.zeros(len(answers))), 0)
+    np.testing.assert_allclose(answers[["lower", "upper"]].to_numpy(), np.column_stack([lower, upper]), rtol=1e-6)
+    assert set(answers["verdict"]) <= {"accept", "review", "reject"}
+    report = result.report.trust
+    assert report.intervals[0].promised == promised

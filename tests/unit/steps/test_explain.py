@@ -76,6 +76,9 @@ def test_mistakes_come_first_the_most_confident_before_others() -> None:
     assert chosen["is_right"].tolist() == [False, False, True, True]
     assert chosen["probability"].iloc[2] >= chosen["probability"].iloc[3]
     assert set(chosen["label"].iloc[2:]) == {"a", "b"}
+    assert choose_answers(table, Task.classification, 7, seed=0)["is_right"].sum() == 4
+    assert len(choose_answers(table[:5], Task.classification, 4, seed=0)) == 4
+    assert len(choose_answers(table, Task.classification, 50, seed=0)) == len(table)
     right = table.assign(prediction=table["label"])
     assert choose_answers(right, Task.classification, 4, seed=0)["is_right"].tolist() == [True] * 4
     numbers = table.assign(target=1.0, prediction=[1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7])

@@ -1,6 +1,7 @@
 """Reading further sets, and finding their classes among the model's."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from factories.images import write_image
@@ -82,9 +83,7 @@ class TestFolders:
         """`train` and `test` are no classes; one of them is proposed."""
         for name in ("train/rust/1.png", "test/rust/2.png"):
             write_image(tmp_path / name)
-        with pytest.raises(
-            DataValidationError, match=r"is split into test, train: name one of these folders, .*=.*test"
-        ):
+        with pytest.raises(DataValidationError, match=r"split into test, train: name one of these folders, .*test"):
             read_external_set("field", str(tmp_path), settings())
 
     def test_missing_folder_names_the_nearest(self, tmp_path) -> None:
@@ -179,11 +178,22 @@ class TestClasses:
             check_class_map([read_external_set("field", str(orchard), settings())], CLASSES, class_map)
 
 
-def test_wrong_set_is_told_without_a_run(orchard, tmp_path) -> None:
+def test_wrong_set_is_told_without_a_run(orchard) -> None:
     """Before anything is prepared, the sets can be read or are named."""
     words = ["data=folder", "data.root=leaves", f"evaluate.external=[a={orchard},b={orchard}/none]"]
     with pytest.raises(DataNotFoundError, match=r"evaluate\.external b"):
-        check_external(compose_config(words), RunFolder(tmp_path / "run"))
+        check_external(compose_config(words))
     words[-1] = f"evaluate.external=[a={orchard}]"
-    check_external(compose_config(words), RunFolder(tmp_path / "run"))
+    check_external(compose_config(words))
     assert [found.name for found in read_external_sets(compose_config(words))] == ["a"]
+
+
+def test_wrong_class_is_told_once_the_data_are_prepared(orchard, tmp_path) -> None:
+    """The classes of the manifest are those that the model will know."""
+    run = RunFolder(tmp_path / "run")
+    run.root.mkdir()
+    pd.DataFrame({LABEL: ["Apple___healthy"]}).to_parquet(run.manifest)
+    words = ["data=folder", "data.root=leaves", f"evaluate.external=[a={orchard}]"]
+    check_external(compose_config([*words, "evaluate.class_map=[unripe=Apple___healthy]"]), run)
+    with pytest.raises(ConfigError, match=r"'Apple___scab' \(for 'unripe'\) is no class of the model"):
+        check_external(compose_config([*words, "evaluate.class_map=[unripe=Apple___scab]"]), run)

@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from factories.colour_net import draw_leaf, make_colour_predictor
 from factories.prepared_runs import make_prepared
+from phytoscope.schema.artifact import write_json
 from phytoscope.schema.robustness import RobustnessReport
 from phytoscope.schema.table import Task
 from phytoscope.steps.robustness import draw_rows, measure_robustness
@@ -37,7 +39,10 @@ def test_numbers_are_those_of_the_pictures(tmp_path) -> None:
     report = measure_robustness(*made.parts)
     spoiled = np.stack([corrupt(each, Corruption.white_balance, 5, row) for row, each in enumerate(made.pixels)])
     said = predictor.predict_pixels(spoiled).argmax(axis=1)
+    table = pd.read_csv(tmp_path / "figures" / "robustness.csv")
+    assert len(table) == len(report.rows)
     row = report.of("white_balance")[-1]
+    assert table.query("kind == 'white_balance' and severity == 5")["score"].item() == pytest.approx(row.score)
     assert row.score == pytest.approx(np.mean(said == np.arange(12) % 2))
     assert row.n == 12
     assert row.accept is None
@@ -77,6 +82,18 @@ def test_zoom_is_left_out_for_numbers(tmp_path) -> None:
     assert report.metric == "R2"
     assert report.clean.score > 0.99
     assert all(row.mae is not None for row in report.rows)
+
+
+def test_broken_answers_have_no_score(tmp_path) -> None:
+    """A model that says no numbers leaves empty cells, so that the report can still be written."""
+    predictor = make_colour_predictor("lesion", Task.regression)
+    parts = make_prepared(tmp_path, predictor).parts
+    with torch.no_grad():
+        predictor.network.head.bias.fill_(float("nan"))
+    report = measure_robustness(*parts)
+    assert {row.score for row in report.rows} == {None}
+    assert {row.mae for row in report.rows} == {None}
+    write_json(tmp_path / "report.json", report.to_dict())
 
 
 def test_background_is_swapped_only_where_it_is_found(tmp_path) -> None:

@@ -150,6 +150,17 @@ def test_empty_splits() -> None:
     assert "same width" in remarks[0]
 
 
+def test_auto_does_not_choose_by_chance() -> None:
+    """From nine val plants `auto` takes constant width and says so; what is asked for by name is still fitted."""
+    rows, val = draw_plants(0, 20), draw_plants(1, 9, errors="answer")
+    rule, remarks = fit(rows, val)
+    assert rule.kind is IntervalKind.constant
+    assert "10 are needed" in remarks[0]
+    asked, remarks = fit(rows, val, kind=IntervalKind.scaled)
+    assert asked.kind is IntervalKind.scaled
+    assert remarks == []
+
+
 def test_second_target_is_its_own() -> None:
     """The rule of a further target reads that target alone."""
     rows, val = draw_plants(0, 20), draw_plants(1, 20)

@@ -16,7 +16,7 @@ def test_three_plain_cards(full_diseases):
     home, orchard, strange = make_cards(full_diseases.report, "test")
     assert home["about"] == "36 photographs of 12 leaves or plants"
     assert (orchard["number"], orchard["what"], orchard["range"]) == ("12 of 100", "named rightly", "between 7 and 18")
-    assert "Of the accepted answers 75 of 100 are right." in orchard["notes"]
+    assert "Of the accepted answers 75 of 100 are right (between 50 and 95)." in orchard["notes"]
     assert "With only the classes of this set allowed: 38 of 100." in orchard["notes"]
     assert (strange["number"], strange["what"]) == ("98 of 100", "not accepted")
     assert "The truth is not known" in strange["notes"][0]
@@ -41,8 +41,10 @@ def test_report_without_trust_has_a_card_without_verdicts(diseases):
 
 def test_set_of_which_nothing_is_known_says_so(diseases):
     """Neither labels nor verdicts: not measured."""
-    report = dataclasses.replace(diseases.report, external=[ExternalReport("x", "x", 3, 0, 0, 0)])
-    assert make_cards(report, "test")[1]["what"] == "not measured"
+    for n in (0, 3):
+        report = dataclasses.replace(diseases.report, external=[ExternalReport("x", "x", n, 2, 0, 0)])
+        assert make_cards(report, "test")[1]["what"] == "not measured"
+        assert "The truth is not known" in " ".join(list_external(report)[0]["sentences"])
 
 
 def test_errors_are_shares_where_something_can_be_wrong(full_diseases, full_weights):
@@ -62,9 +64,18 @@ def test_each_set_tells_what_it_lacks(full_diseases):
     assert "the 150 whose truth is known" in text
     assert "Mango: die back (10). Of these it accepts 10 of 100." in text
     assert plain(orchard["classes"][0]["cells"]) == plain(["20\u00a0% (12 to 31)", "50\u00a0%", "6\u00a0%"])
-    assert "only the verdicts are counted" in " ".join(strange["sentences"])
+    assert "The truth is not known" in " ".join(strange["sentences"])
     assert strange["rows"] == []
     assert strange["answerable"] == []
+
+
+def test_set_without_any_class_of_the_model_is_no_unknown_one(full_diseases):
+    """Where all classes are foreign the truth is known: every answer is wrong."""
+    strange = dataclasses.replace(full_diseases.report.external[1], foreign={"cars": 60, "boats": 40})
+    report = dataclasses.replace(full_diseases.report, external=[strange])
+    words = "None of them shows a class that the model knows: every answer would be wrong."
+    assert make_cards(report, "test")[1]["notes"] == [words]
+    assert words in list_external(report)[0]["sentences"]
 
 
 def test_further_targets_are_listed(full_weights):

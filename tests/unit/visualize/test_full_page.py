@@ -64,10 +64,19 @@ def test_every_figure_is_shown_once_with_words(request, all_figures, name):
 def test_all_figures_of_belief_are_drawn(full_diseases, full_weights, find_leaf):
     """Classes have reliability and sets, numbers have intervals, both have verdicts, curve, sets, slices, spoiling."""
     both = {"coverage", "verdicts", "risk_coverage", "external_gallery", "slices", "robustness"}
-    for run, own in ((full_diseases, {"reliability", "set_sizes"}), (full_weights, {"intervals"})):
+    for run, own in ((full_diseases, {"reliability", "set_sizes", "home_and_away"}), (full_weights, {"intervals"})):
         tables = {"predictions": run.answers, "history": run.history, "manifest": run.manifest}
         figures = draw_figures(run.report, find_image=find_leaf, **tables)
         assert both | own <= set(figures) <= set(FIGURES)
+
+
+def test_curves_of_one_point_are_not_drawn(full_weights, find_leaf):
+    """Intervals of one width for all make no answer surer than another."""
+    report = full_weights.report
+    verdicts = dataclasses.replace(report.trust.verdicts, curve=report.trust.verdicts.curve[-1:])
+    report = dataclasses.replace(report, trust=dataclasses.replace(report.trust, verdicts=verdicts), external=[])
+    tables = {"predictions": full_weights.answers, "history": full_weights.history, "manifest": full_weights.manifest}
+    assert "risk_coverage" not in draw_figures(report, find_image=find_leaf, **tables)
 
 
 def test_page_of_classes_says_what_is_known(full_diseases):
@@ -87,6 +96,21 @@ def test_page_of_classes_says_what_is_known(full_diseases):
         "leaf-17 6 1 33 %",
     ):
         assert expected in text
+
+
+def test_probabilities_without_calibration_have_one_column(full_diseases):
+    """Nothing is shown before and after what did not happen."""
+    trust = full_diseases.report.trust
+    bare = dataclasses.replace(trust, calibration=dataclasses.replace(trust.calibration, kind="none"))
+    assert "Measure Before After Calibration error" in PageReader(render(full_diseases)).plain
+    assert "Measure Value Calibration error" in PageReader(render(full_diseases, trust=bare)).plain
+
+
+def test_set_with_all_classes_has_no_column_for_fewer(full_diseases):
+    """Where every class occurs, allowing only these changes nothing and is not shown."""
+    orchard = dataclasses.replace(full_diseases.report.external[0], metrics_restricted=[])
+    assert "only these classes" in render(full_diseases)
+    assert "only these classes" not in render(full_diseases, external=[orchard])
 
 
 def test_page_of_numbers_says_what_is_known(full_weights):

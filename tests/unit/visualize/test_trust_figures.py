@@ -140,3 +140,15 @@ def test_risk_of_numbers_has_their_unit():
     assert ax.get_ylabel() == "Mean absolute error (g)"
     assert plot_risk_coverage({"a": verdicts}, unit="", is_share=False).axes[0].get_ylabel() == "Mean absolute error"
     assert not any("wanted" in text.get_text() for text in ax.texts)
+
+
+def test_endless_intervals_do_not_stop_the_figures(tmp_path):
+    """An interval that could not be bounded reaches the edge, its width is a dash."""
+    rows = make_rows()
+    rows.loc[2, ["lower", "upper"]] = [-np.inf, np.inf]
+    entry = make_intervals()
+    entry = dataclasses.replace(entry, rows=[dataclasses.replace(row, size=np.inf) for row in entry.rows])
+    figures = {"intervals": plot_intervals(rows, target_name="w", unit="g"), "coverage": plot_coverage(entry)}
+    assert len(save_figures(figures, tmp_path)) == 2
+    assert np.isfinite(figures["intervals"].axes[0].get_ylim()).all()
+    assert "\u2013" in [text.get_text() for text in figures["coverage"].axes[1].texts]

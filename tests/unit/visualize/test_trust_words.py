@@ -11,6 +11,7 @@ from phytoscope.visualize.trust_words import (
     REASON_TITLES,
     VERDICT_WORDS,
     count_hundred,
+    word_answerable,
     word_calibration,
     word_coverage,
     word_quantity_range,
@@ -117,3 +118,13 @@ def test_unknown_truth_gives_verdicts_only():
     """Photographs without truth have shares, never errors; nothing judged gives no sentence."""
     assert len(word_verdicts(make_verdicts(overall=None), unit="", is_share=True)) == 1
     assert word_verdicts(dataclasses.replace(make_verdicts(), shares={}), unit="", is_share=True) == []
+
+
+def test_answerable_photographs_are_counted_or_none():
+    """Rising error rates, and plain words where nothing can be answered."""
+    verdicts = dataclasses.replace(make_verdicts(), answered_at={"0.1": 1.0, "0.01": 0.0, "0.05": 0.5})
+    assert word_answerable(verdicts) == [
+        "with at most 1 wrong of 100 answered, no photograph can be answered",
+        "with at most 5 wrong of 100 answered, 50 of 100 photographs can be answered",
+        "with at most 10 wrong of 100 answered, 100 of 100 photographs can be answered",
+    ]

@@ -173,7 +173,7 @@ def test_aps_scores_are_those_of_mapie_without_chance() -> None:
 @pytest.mark.parametrize("kind", [SetKind.aps, SetKind.raps])
 @pytest.mark.parametrize("lean", [1.0, 3.0])
 def test_sets_without_chance_are_no_larger_than_those_of_mapie(kind, lean) -> None:
-    """MAPIE scores by chance and chooses without, so its sets hold more than promised; ours are smaller and hold that."""
+    """MAPIE scores by chance and chooses without, so that its sets hold more than promised; ours are smaller."""
     rows = draw_classes(np.random.default_rng(0), 2000, 4, lean=lean)
     new = draw_classes(np.random.default_rng(1), 3000, 4, lean=lean)
     rule, _ = fit_sets(rows, rows, kind=kind, coverage=0.9, class_conditional=False)

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
@@ -22,8 +23,8 @@ from phytoscope.schema.explanation import LEAST_PLANT, Explanation, ExplanationM
 from phytoscope.schema.table import Task
 from phytoscope.transforms.plant_mask import mask_plant
 
-# What did best in the deletion and insertion test on real photographs; see docs/guides/explanations.md.
-_BEST = {Task.classification: ExplanationMethod.hires_cam, Task.regression: ExplanationMethod.layer_cam}
+BEST_METHOD: Final = ExplanationMethod.hires_cam
+"""What did best in the deletion and insertion test on real photographs; see docs/guides/explanations.md."""
 _BATCH = 16
 
 
@@ -60,7 +61,7 @@ class Explainer:
         meaning = predictor.meaning
         meanings = meaning.members if isinstance(meaning, EnsembleMeaning) else (meaning,)
         self.predictor = predictor
-        self.method = _BEST[predictor.description.task] if method is ExplanationMethod.auto else method
+        self.method = BEST_METHOD if method is ExplanationMethod.auto else method
         if self.method in CLASS_OF_METHOD:
             require("pytorch_grad_cam")
         size_px = predictor.preprocess.size_px

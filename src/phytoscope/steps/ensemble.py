@@ -103,7 +103,7 @@ def join_folds(context: RunContext, prepared: PreparedData, joined: JoinedFolds)
     context = dataclasses.replace(context, run=run, say=lambda text: say(f"ensemble: {text}"))
     settings = plain_settings(config)
     files = [hash_file(fold.weights) for fold in joined.folds] + [hash_file(joined.apart)]
-    known = [settings["evaluate"], hash_external(config), settings["name"]]
+    known = [settings["evaluate"], config.seed, hash_external(config), settings["name"]]
     inputs = hash_content([files, prepared.split_hash, known, __version__])
     has_test = len(prepared.of(Split.test)) > 0
     take_step(context, "evaluate", inputs, _evaluator(context, prepared, joined, has_test=has_test))

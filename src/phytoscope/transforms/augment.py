@@ -62,7 +62,8 @@ class FieldAugmentation:
         seed: Seed of all random choices.
         backgrounds: Pictures that leaves are set before, beside drawn textures.
         replaced: Share of the images whose background is replaced, where the leaf can be cut out.
-        is_lit_anew: Whether light, air and camera change strongly, too; else they change as in the preset `leaf`.
+        relit: Share of the images whose light, air and camera change strongly; those of the others change as in the
+            preset `leaf`.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class FieldAugmentation:
         seed: int,
         backgrounds: Backgrounds = NO_BACKGROUNDS,
         replaced: float = 0.6,
-        is_lit_anew: bool = True,
+        relit: float = 0.5,
     ) -> None:
         """Takes the parts.
 
@@ -81,22 +82,25 @@ class FieldAugmentation:
             seed: Seed of all random choices.
             backgrounds: Pictures that leaves are set before, beside drawn textures.
             replaced: Share of the images whose background is replaced, 0-1.
-            is_lit_anew: Whether light, air and camera change strongly, too.
+            relit: Share of the images whose light, air and camera change strongly, 0-1.
         """
         self.seed = seed
         self.backgrounds = backgrounds
         self.replaced = replaced
-        self.is_lit_anew = is_lit_anew
-        self._poses = A.Compose(_leaf_poses(size_px) if is_lit_anew else _leaf_transforms(size_px))
+        self.relit = relit
+        self._poses = A.Compose(_leaf_poses(size_px))
+        self._leaf = A.Compose(_leaf_transforms(size_px))
 
     def __call__(self, pixels: NDArray[np.uint8], *, index: int, epoch: int) -> NDArray[np.uint8]:
         """Changes one image; see `Augmentation`."""
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, epoch, index]))
-        self._poses.set_random_seed(int(rng.integers(2**31)))
-        if rng.random() < self.replaced:
+        is_replaced, is_relit = rng.random() < self.replaced, rng.random() < self.relit
+        if is_replaced:
             pixels = replace_background(pixels, rng, self.backgrounds)
-        posed: NDArray[np.uint8] = self._poses(image=pixels)["image"]
-        return change_light(posed, rng) if self.is_lit_anew else posed
+        compose = self._poses if is_relit else self._leaf
+        compose.set_random_seed(int(rng.integers(2**31)))
+        changed: NDArray[np.uint8] = compose(image=pixels)["image"]
+        return change_light(changed, rng) if is_relit else changed
 
 
 def build_augmentation(
@@ -144,7 +148,7 @@ def name_changes(augmentation: Augmentation, preset: AugmentPreset) -> str:
     """
     if not isinstance(augmentation, FieldAugmentation):
         return preset.value
-    parts = (_FIELD_VERSION, augmentation.replaced, augmentation.is_lit_anew, augmentation.backgrounds.content_hash)
+    parts = (_FIELD_VERSION, augmentation.replaced, augmentation.relit, augmentation.backgrounds.content_hash)
     return "-".join(str(part) for part in (preset.value, *parts))
 
 

@@ -117,7 +117,7 @@ def test_backgrounds_without_their_preset_are_refused(tmp_path):
 @pytest.mark.parametrize("replaced", [0.0, 0.6, 1.0])
 def test_share_of_replaced_backgrounds(replaced):
     """As many backgrounds are replaced as asked for; 0 is a share like any other."""
-    augmentation = FieldAugmentation(96, seed=0, replaced=replaced, is_lit_anew=False)
+    augmentation = FieldAugmentation(96, seed=0, replaced=replaced, relit=0.0)
     grey = 0
     for index in range(60):
         changed = augmentation(LEAF, index=index, epoch=0).astype(int)

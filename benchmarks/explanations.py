@@ -6,8 +6,8 @@ DATA holds any of `plantvillage/`, `apple_field/` (class folders) and the tables
 `arabidopsis_age/` and `maize_leaf_count/` (labels.csv beside images/). WEIGHTS is a safetensors file of
 tf_mobilenetv3_small_100. OUTPUT (default runs/explanations) receives `explanations.md`.
 
-A linear layer is fitted to the frozen features of some images; the answers for others are explained: of classes for other
-photographs, of numbers for plants that were not learned from.
+A linear layer is fitted to the frozen features of some images; the answers for others are explained: of classes for
+other photographs, of numbers for plants that were not learned from.
 """
 
 import sys

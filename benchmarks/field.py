@@ -4,8 +4,8 @@ Usage: python benchmarks/field.py DATA WEIGHTS [OUTPUT] [images=N] [only=NAME,NA
 
 DATA holds `plantvillage/` (class folders with leaf-map.json) and `apple_field/` (some of the same classes, photographed
 in orchards). WEIGHTS is a file of pre-trained weights for tf_mobilenetv3_small_100. OUTPUT (default runs/field)
-receives the runs, `field.md` and `field.json`. `images=70` takes 70 images of each class, for a search; further settings
-go to every run. Finished runs are not trained again.
+receives the runs, `field.md` and `field.json`. `images=70` takes 70 images of each class, for a search; further
+settings go to every run. Finished runs are not trained again.
 
 The parts of the preset were chosen by the orchard photographs of half A (every second one of each class); half B was
 looked at only to report.
@@ -51,12 +51,14 @@ class Recipe:
         title: What it is, for the reader.
         words: Settings, as a user would type them.
         parts: Parts of `FieldAugmentation` that differ from the preset's.
+        trained_as: Recipe whose training it shares; its own when empty.
     """
 
     name: str
     title: str
     words: tuple[str, ...] = ()
     parts: tuple[tuple[str, float], ...] = ()
+    trained_as: str = ""
 
 
 RECIPES = (
@@ -66,7 +68,12 @@ RECIPES = (
     Recipe("backgrounds", "+ crop, backgrounds", (_CROP, _FIELD), (("relit", 0.0),)),
     Recipe("both", "+ crop, light and backgrounds", (_CROP, _FIELD)),
     Recipe("field_ready", "`experiment=field_ready`: all of these, balanced", ("experiment=field_ready",)),
-    Recipe("views", "field_ready, 8 views when answering", ("experiment=field_ready", "evaluate.views=8")),
+    Recipe(
+        "views",
+        "field_ready, 8 views when answering",
+        ("experiment=field_ready", "evaluate.views=8"),
+        trained_as="field_ready",
+    ),
     Recipe(
         "last_stages", "field_ready, last two stages", ("experiment=field_ready", "adapt=last_stages", "adapt.stages=2")
     ),
@@ -86,8 +93,8 @@ class Score:
         restricted: The same with the answer restricted to the orchard's classes.
         half_a: `free` and `restricted` on half A, by which the preset was chosen.
         half_b: The same on half B.
-        answered: Orchard photographs of half A and B that are answered when the least sure answers are left out until at
-            most a tenth of the others is wrong.
+        answered: Orchard photographs that are answered when the least sure answers are left out until at most a tenth
+            of the others is wrong.
         photographs: Orchard photographs.
         seconds: Time of all steps.
     """
@@ -171,7 +178,7 @@ def changed_parts(recipe: Recipe) -> Iterator[None]:
         yield
         return
 
-    def build(preset: object, *, size_px: int, seed: int, backgrounds: Any) -> FieldAugmentation:
+    def build(_: object, *, size_px: int, seed: int, backgrounds: Any) -> FieldAugmentation:
         return FieldAugmentation(size_px, seed=seed, backgrounds=backgrounds, **dict(recipe.parts))
 
     with mock.patch.object(training_job, "build_augmentation", build):
@@ -180,7 +187,8 @@ def changed_parts(recipe: Recipe) -> Iterator[None]:
 
 def run_recipe(recipe: Recipe, data: Path, weights: Path, output: Path, more: list[str]) -> Score:
     """Runs one recipe and scores it; what was finished before is read."""
-    done = output / recipe.name / "score.json"
+    folder = recipe.trained_as or recipe.name
+    done = output / "scores" / f"{recipe.name}.json"
     if done.exists():
         found = json.loads(done.read_text())
         return Score(**{**found, "half_a": tuple(found["half_a"]), "half_b": tuple(found["half_b"])})
@@ -191,9 +199,9 @@ def run_recipe(recipe: Recipe, data: Path, weights: Path, output: Path, more: li
         f"model.backbone={BACKBONE}",
         f"model.weights={weights}",
         f"evaluate.external=[{FIELD}={data / 'apple_field'}]",
-        f"paths.run_dir={output / recipe.name}",
+        f"paths.run_dir={output / folder}",
         f"paths.cache_dir={output / 'cache'}",
-        f"name={recipe.name}",
+        f"name={folder}",
         *_FAST,
         *more,
         *recipe.words,
@@ -206,6 +214,7 @@ def run_recipe(recipe: Recipe, data: Path, weights: Path, output: Path, more: li
         for step in ("prepare", "train", "evaluate"):
             run_step(RunContext(config, run, say=say), step)
     score = score_run(recipe.name, run, time.monotonic() - began)
+    done.parent.mkdir(exist_ok=True)
     done.write_text(json.dumps(asdict(score)))
     return score
 
@@ -229,7 +238,7 @@ def tabulate(scores: list[Score]) -> str:
     """The table as Markdown."""
     titles = {recipe.name: recipe.title for recipe in RECIPES}
     lines = [
-        "| training | laboratory | orchard, free | orchard, four classes | half A | half B | answered at 10 % error | time |",
+        "| training | laboratory | orchard, free | four classes | half A | half B | answered at 10 % error | time |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for score in scores:

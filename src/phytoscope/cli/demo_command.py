@@ -21,7 +21,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawings and of the training.")] = 0,
 ) -> None:
     """Draw leaves with lesions and rosettes of known weight, inspect them, and run both tasks: no data, no network."""
-    from phytoscope.data.synthetic import draw_leaf_dataset, draw_rosette_dataset
+    from phytoscope.data.synthetic import draw_field_leaves, draw_leaf_dataset, draw_rosette_dataset
 
     folder = resolve_path(str(output), "--output") / f"leaves{leaves}-plants{plants}-seed{seed}"
     drawn_leaves = _draw(
@@ -31,6 +31,8 @@ def demo(
     drawn_plants = _draw(
         folder / "rosettes", lambda place, tick: draw_rosette_dataset(place, plants=plants, seed=seed, on_image=tick)
     )
+    drawn_field = _draw(folder / "field", lambda place, tick: draw_field_leaves(place, seed=seed, on_image=tick))
+    elsewhere = f"evaluate.external=[field={drawn_field},rosettes={drawn_plants / 'images_med_res'}]"
     common = [
         "model=efficientnet_lite0",
         "model.input_size_px=160",
@@ -38,7 +40,7 @@ def demo(
         f"paths.cache_dir={folder / 'cache'}",
     ]
     tasks = (
-        ("plantvillage", drawn_leaves, "disease", ["trainer.max_epochs=8"]),
+        ("plantvillage", drawn_leaves, "disease", ["trainer.max_epochs=8", elsewhere]),
         ("farmbot_biomass", drawn_plants, "biomass", ["trainer.max_epochs=40", "trainer.batch_size=16"]),
     )
     for kind, root, name, _ in tasks:

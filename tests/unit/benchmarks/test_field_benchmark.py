@@ -41,7 +41,7 @@ def test_answered_goes_as_far_as_the_error_allows():
 
 def test_halves_hold_each_class_equally():
     """Neither half knows the other's photographs."""
-    truth = np.array(list("ababab") + ["a", "b"])
+    truth = np.array([*"ababab", "a", "b"])
     assert np.unique(truth[halve(truth)], return_counts=True)[1].tolist() == [2, 2]
 
 

@@ -11,7 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phytoscope.data.synthetic import LEAF_CLASSES, DrawnDataset, draw_leaf_dataset, draw_rosette_dataset
+from phytoscope.data.synthetic import (
+    LEAF_CLASSES,
+    DrawnDataset,
+    draw_field_leaves,
+    draw_leaf_dataset,
+    draw_rosette_dataset,
+)
 from phytoscope.data.synthetic.blade import LeafShape, draw_blade
 from phytoscope.data.synthetic.leaf_photo import draw_leaf, photograph_leaf
 from phytoscope.data.synthetic.lesions import LESIONS
@@ -355,3 +361,36 @@ def test_a_root_that_cannot_be_written_is_reported(draw, tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(StorageError, match=r"cannot write .*taken"):
         draw(tmp_path / "taken", size_px=32)
+
+
+class TestFieldLeaves:
+    """Leaves of the same classes before other grounds."""
+
+    def test_same_seed_gives_the_same_bytes(self, tmp_path) -> None:
+        """And another seed other pictures."""
+        places = [tmp_path / name for name in ("a", "b", "other")]
+        for place, seed in zip(places, (3, 3, 4), strict=True):
+            draw_field_leaves(place, leaves_per_class=1, size_px=96, seed=seed)
+        contents = [[path.read_bytes() for path in sorted(place.rglob("*.jpg"))] for place in places]
+        assert contents[0] == contents[1]
+        assert all(one != other for one, other in zip(contents[0], contents[2], strict=True))
+
+    def test_classes_are_those_of_the_leaves(self, tmp_path) -> None:
+        """One folder a class, and what is said to be written is there."""
+        counts: list[int] = []
+        drawn = draw_field_leaves(tmp_path, leaves_per_class=2, size_px=96, on_image=counts.append)
+        assert sorted(folder.name for folder in tmp_path.iterdir()) == sorted(LEAF_CLASSES)
+        assert drawn.images == len(list(tmp_path.rglob("*.jpg"))) == 2 * len(LEAF_CLASSES)
+        assert counts == list(range(1, drawn.images + 1))
+
+    def test_ground_is_another_one(self, tmp_path) -> None:
+        """The edges of the pictures differ from each other far more than sheets of grey paper do."""
+        draw_leaf_dataset(tmp_path / "paper", leaves_per_class=2, photos_per_leaf=1, size_px=96)
+        draw_field_leaves(tmp_path / "field", leaves_per_class=2, size_px=96)
+
+        def spread(folder: Path) -> float:
+            paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() == ".jpg"]
+            readable = [pixels for pixels in (cv2.imread(str(path)) for path in paths) if pixels is not None]
+            return float(np.std([pixels[:4].mean(axis=(0, 1)) for pixels in readable], axis=0).mean())
+
+        assert spread(tmp_path / "field") > 2 * spread(tmp_path / "paper")

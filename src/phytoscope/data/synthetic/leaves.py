@@ -22,13 +22,15 @@ from phytoscope.data.synthetic.files import (
     write_image,
 )
 from phytoscope.data.synthetic.leaf_photo import draw_leaf, photograph_leaf
+from phytoscope.transforms.backgrounds import replace_background
 
-__all__ = ["LEAF_CLASSES", "draw_leaf_dataset"]
+__all__ = ["LEAF_CLASSES", "draw_field_leaves", "draw_leaf_dataset"]
 
 LEAF_MAP_NAME = "leaf-map.json"
 _NOTE_NAME = "note.txt"
 _NOTE = "Camera battery changed after the first tray.\n"
 _FAULT_STREAM = 1_000_003
+_FIELD_STREAM = 1_000_033
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,48 @@ def draw_leaf_dataset(
         on_image(len(leaf_map))
     write_bytes(root / LEAF_MAP_NAME, (json.dumps(leaf_map, indent=1) + "\n").encode())
     return DrawnDataset(root=root, images=len(leaf_map), planted_faults=faults)
+
+
+def draw_field_leaves(
+    root: Path,
+    *,
+    leaves_per_class: int = 8,
+    size_px: int = 256,
+    seed: int = 0,
+    on_image: Callable[[int], None] | None = None,
+) -> DrawnDataset:
+    """Draw one photograph each of further leaves of the same classes, set before soil, foliage, sky and other grounds.
+
+    What a model from `draw_leaf_dataset`'s grey paper is worth outside shows on these.
+
+    Args:
+        root: Folder to write to; created if absent, files of the same name are replaced.
+        leaves_per_class: Leaves of each class in `LEAF_CLASSES`.
+        size_px: Side of the square pictures in pixels.
+        seed: Seed, 0 or more: no leaf of `draw_leaf_dataset` with the same seed is among them.
+        on_image: Called after each picture with the number of pictures written so far.
+
+    Returns:
+        What was written; there are no faults.
+
+    Raises:
+        ConfigError: A number is too small.
+        StorageError: The folder cannot be written to.
+    """
+    check_at_least("leaves_per_class", leaves_per_class, 1)
+    check_common(size_px, seed)
+    count = 0
+    for class_index, leaf_class in enumerate(_CLASSES):
+        make_folder(root / leaf_class.folder)
+        for leaf in range(leaves_per_class):
+            rng = random_stream(seed, _FIELD_STREAM, class_index, leaf)
+            blade = draw_leaf(rng, leaf_class.disease, size_px=size_px)
+            picture = replace_background(photograph_leaf(blade, rng, size_px=size_px), rng)
+            write_image(root / leaf_class.folder / f"field_{leaf + 1:03d}.jpg", picture)
+            count += 1
+            if on_image is not None:
+                on_image(count)
+    return DrawnDataset(root=root, images=count, planted_faults={})
 
 
 def _photographs(

@@ -7,8 +7,8 @@ in orchards). WEIGHTS is a file of pre-trained weights for tf_mobilenetv3_small_
 receives the runs, `field.md` and `field.json`. `images=70` takes 70 images of each class, for a search; further
 settings go to every run. Finished runs are not trained again.
 
-The parts of the preset were chosen by the orchard photographs of half A (every second one of each class); half B was
-looked at only to report.
+The parts of the preset were chosen while looking at the orchard photographs, so its numbers flatter it. The two halves
+(every second photograph of each class) show how much they vary.
 """
 
 import functools
@@ -91,8 +91,8 @@ class Score:
         laboratory: Balanced accuracy on the laboratory's test split, 0-1.
         free: Balanced accuracy on the orchard photographs, any class allowed, 0-1.
         restricted: The same with the answer restricted to the orchard's classes.
-        half_a: `free` and `restricted` on half A, by which the preset was chosen.
-        half_b: The same on half B.
+        half_a: `free` and `restricted` on every second photograph of each class.
+        half_b: The same on the others.
         answered: Orchard photographs that are answered when the least sure answers are left out until at most a tenth
             of the others is wrong.
         photographs: Orchard photographs.

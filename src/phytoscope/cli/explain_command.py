@@ -21,7 +21,7 @@ def explain(
     ] = ExplanationMethod.auto,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older folder of explanations.")] = False,
 ) -> None:
-    """Show on each photograph what the answer rests on, and test whether that is true.
+    r"""Show on each photograph what the answer rests on, and test whether that is true.
 
     [bold]Example[/]
 
@@ -29,7 +29,7 @@ def explain(
 
     The folder holds a page to read (explanations.html), a table (explanations.csv: share of the heat outside the plant,
     deletion and insertion scores) and each picture beside its heat map. Needs the extra: pip install
-    "phytoscope[explain]".
+    "phytoscope\[explain]".
     """
     from phytoscope.steps.explain_files import PAGE_NAME, explain_files, load_model
     from phytoscope.visualize.explanations import describe_explanations

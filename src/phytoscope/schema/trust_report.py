@@ -140,6 +140,8 @@ class VerdictReport:
         curve: Risk-coverage curve, at most 200 points.
         answered_at: Wanted error rate (as text, `0.01`, `0.05`, `0.1`) -> largest share of images, the surest first,
             that can be answered with no more errors than that; empty for numbers without a tolerance.
+        tolerance: Largest error that counts as right, in the unit of the main target; None for classes, and for
+            numbers where none was stated.
     """
 
     n: int
@@ -151,6 +153,7 @@ class VerdictReport:
     reasons: dict[str, float]
     curve: list[RiskPoint] = field(default_factory=list)
     answered_at: dict[str, float] = field(default_factory=dict)
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ _UNTESTED = (
     "the calibration split a larger share."
 )
 _FEW_FOR_NOVELTY = (
-    "No image is rejected as unlike the training images: calibration and validation split have fewer than 10 groups "
-    "(leaves, plants) together."
+    "No image is rejected as unlike the training images: calibration and validation split have fewer than 5 groups "
+    "(leaves, plants) or 20 images together."
 )
 
 

@@ -39,10 +39,9 @@ def describe_trust(report: EvaluationReport) -> dict[str, Any] | None:
     if trust is None:
         return None
     is_share = errors_are_shares(report.task, trust.verdicts)
-    unit = "" if is_share else report.unit
     entries = [trust.sets] if trust.sets is not None else list(trust.intervals)
     return {
-        "verdicts": describe_verdicts(trust.verdicts, unit=unit, is_share=is_share),
+        "verdicts": describe_verdicts(trust.verdicts, unit=report.unit, is_share=is_share),
         "calibration": None if trust.calibration is None else _describe_calibration(trust.calibration),
         "coverage": [_describe_coverage(entry) for entry in entries],
         "is_sets": trust.sets is not None,
@@ -55,7 +54,7 @@ def describe_verdicts(verdicts: VerdictReport, *, unit: str, is_share: bool) -> 
 
     Args:
         verdicts: The numbers.
-        unit: Unit of errors that are no shares.
+        unit: Unit of the target; empty for classes.
         is_share: Whether errors are shares of wrong answers.
     """
     sentences = word_verdicts(verdicts, unit=unit, is_share=is_share)

@@ -3,6 +3,7 @@
 import math
 from typing import Final
 
+from phytoscope.schema.choices import IntervalKind
 from phytoscope.schema.metric import MetricValue
 from phytoscope.schema.trust_report import CalibrationReport, CoverageRow, IntervalReport, SetReport, VerdictReport
 from phytoscope.schema.verdict import Reason, Verdict
@@ -110,10 +111,12 @@ def _word_promise(row: CoverageRow, entry: SetReport | IntervalReport) -> str:
 
 def _word_width(entry: IntervalReport, overall: CoverageRow) -> str:
     text = f"An interval is {format_quantity(overall.size, entry.unit)} wide on average"
+    if entry.kind == IntervalKind.constant:
+        return f"{text}; all are made equally wide."
     if entry.constant_width is None or entry.constant_width <= 0:
         return text + "."
     constant = format_quantity(entry.constant_width, entry.unit)
-    return f"{text}; intervals of one width for all would need {constant}."
+    return f"{text}; of one width for all, {constant} would have been enough to hold as many of these photographs."
 
 
 def word_verdicts(verdicts: VerdictReport, *, unit: str, is_share: bool) -> list[str]:
@@ -145,7 +148,9 @@ def _word_accepted(verdicts: VerdictReport, among: float, *, unit: str, is_share
     if not is_share:
         span = "" if low is None or high is None else f"between {format_number(low)} and {format_quantity(high, unit)}"
         return f"Accepted answers are off by {format_quantity(among, unit)} on average{in_brackets(span)}."
-    text = f"Of the accepted answers {word_hundred(among)} are wrong{in_brackets(word_range(low, high))}"
+    tolerance = verdicts.tolerance
+    wrong = "wrong" if tolerance is None else f"wrong by more than {format_quantity(tolerance, unit)}"
+    text = f"Of the accepted answers {word_hundred(among)} are {wrong}{in_brackets(word_range(low, high))}"
     if verdicts.wanted_error is None:
         return text + "."
     wanted = count_hundred(verdicts.wanted_error)

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from factories.leaves import GREEN, PAPER, draw_leaf
+from phytoscope.configs import compose_config
 from phytoscope.errors import ConfigError
 from phytoscope.schema.choices import AugmentPreset
 from phytoscope.transforms.augment import FieldAugmentation, build_augmentation, name_changes
@@ -124,3 +125,10 @@ def test_share_of_replaced_backgrounds(replaced):
         corner = np.concatenate([changed[:6, :6], changed[-6:, -6:]]).reshape(-1, 3)
         grey += np.median(np.ptp(corner, axis=1)) < 25 and np.std(corner.mean(axis=1)) < 25
     assert grey / 60 == pytest.approx(1 - replaced, abs=0.25)
+
+
+def test_backgrounds_are_refused_where_nothing_reads_them():
+    """The command line says so before anything is read."""
+    with pytest.raises(ConfigError, match=r"data\.backgrounds is not read with data\.augment=leaf"):
+        compose_config(["data=folder", "data.root=x", "data.backgrounds=y"])
+    assert compose_config(["data=folder", "data.root=x", "data.backgrounds=y", "data.augment=field"]) is not None

@@ -84,7 +84,7 @@ def test_sets_and_intervals_tell_their_size():
     assert "Wanted were" not in text
     text = plain(word_coverage(make_intervals()))
     assert "Wanted were 90" in text
-    assert "0.210 g wide on average; intervals of one width for all would need 0.440 g." in text
+    assert "0.210 g wide on average; of one width for all, 0.440 g would have been enough" in text
 
 
 def test_promise_without_rows_is_only_told():

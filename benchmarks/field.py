@@ -39,7 +39,7 @@ ACCEPTED_ERROR = 0.1
 _FAST = ["evaluate.bootstrap=0", "evaluate.explanations=0", "evaluate.robustness=0", "package.onnx=never"]
 _CROP = "data.resize=crop"
 _FIELD = "data.augment=field"
-_BALANCED = ["task.sampling=balanced", "task.class_weighting=none"]
+_NORM = ("adapt=norm", "adapt.running_statistics=true")
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ RECIPES = (
     Recipe(
         "last_stages", "field_ready, last two stages", ("experiment=field_ready", "adapt=last_stages", "adapt.stages=2")
     ),
+    Recipe("plain_norm", "plain, norm with statistics", _NORM),
+    Recipe("norm", "field_ready, norm with statistics", ("experiment=field_ready", *_NORM)),
     Recipe("lora", "field_ready, lora", ("experiment=field_ready", "adapt=lora")),
     Recipe("large", "field_ready, 288 px", ("experiment=field_ready", "model.input_size_px=288")),
 )

@@ -7,8 +7,10 @@ import pytest
 from contract.source_checks import ROOT
 from phytoscope.configs import CONFIG_DIR, compose_config, list_groups
 from phytoscope.configs.words import normalise_words
+from phytoscope.errors import ConfigError
 from phytoscope.schema.config import SCHEMA_OF_GROUP, SplitConfig
 
+FOR_CLASSES = ("field_ready",)
 PRESETS = [f"{group}={preset}" for group, presets in list_groups().items() for preset in presets]
 GROUPS = "|".join([*SCHEMA_OF_GROUP, "experiment", "debug"])
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -31,8 +33,13 @@ def test_preset_composes(word):
 @pytest.mark.parametrize("experiment", list_groups()["experiment"])
 @pytest.mark.parametrize("debug", list_groups()["debug"])
 def test_experiment_composes_with_every_kind_of_data(data, experiment, debug):
-    """Starting points can be combined."""
-    compose_config([f"data={data}", f"experiment={experiment}", f"debug={debug}"])
+    """Starting points can be combined; one that is for classes says so when numbers are learned."""
+    words = [f"data={data}", f"experiment={experiment}", f"debug={debug}"]
+    if experiment in FOR_CLASSES and data in ("table", "farmbot_biomass"):
+        with pytest.raises(ConfigError, match="is for classes, but numbers are learned here"):
+            compose_config(words)
+        words.append("data.label=disease")
+    compose_config(words)
 
 
 def test_every_group_has_presets():

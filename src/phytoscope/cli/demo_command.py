@@ -39,9 +39,12 @@ def demo(
         f"seed={seed}",
         f"paths.cache_dir={folder / 'cache'}",
     ]
+    # From few images: what adapts less of the network keeps more of what it has seen before.
+    few_classes = ["adapt=norm", "adapt.running_statistics=true", "trainer.max_epochs=12"]
+    few_numbers = ["adapt=last_stages", "adapt.stages=3", "trainer.smallest_size=1.0", "trainer.batch_size=16"]
     tasks = (
-        ("plantvillage", drawn_leaves, "disease", ["trainer.max_epochs=8", elsewhere]),
-        ("farmbot_biomass", drawn_plants, "biomass", ["trainer.max_epochs=40", "trainer.batch_size=16"]),
+        ("plantvillage", drawn_leaves, "disease", [*few_classes, elsewhere]),
+        ("farmbot_biomass", drawn_plants, "biomass", few_numbers),
     )
     for kind, root, name, _ in tasks:
         words = [f"data={kind}", f"data.root={root}", f"name={name}", *common]

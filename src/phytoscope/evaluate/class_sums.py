@@ -49,8 +49,8 @@ class ClassRows:
             rows: Which of the images count, shape (M,), int64; None for all.
 
         Returns:
-            Shape (units, K): hits, images and answers of each class, then the parts, then probability and hits of
-            each bin.
+            Shape (units, K), the columns being hits, images and answers of each class, then the parts, then
+            probability and hits of each bin.
         """
         rows = np.arange(len(self.true)) if rows is None else rows
         units, true, predicted, bins = sampler.units[rows], self.true[rows], self.predicted[rows], self.bins[rows]

@@ -154,7 +154,9 @@ def _measure_numbers(
             coverage, constant = _describe_interval(bounds[rows], groups[rows], plan)
             about = (rule.kind.value, wishes.coverage, rule.promised)
             reports.append(IntervalReport(name, unit, *about, rows=coverage, constant_width=constant))
-    return TrustReport(replace(verdicts, curve=curve, tolerance=tolerance), intervals=reports, remarks=list(trust.remarks))
+    return TrustReport(
+        replace(verdicts, curve=curve, tolerance=tolerance), intervals=reports, remarks=list(trust.remarks)
+    )
 
 
 def _describe_interval(

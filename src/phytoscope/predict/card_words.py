@@ -4,7 +4,7 @@ import math
 from typing import Final
 
 from phytoscope.schema.external import ExternalReport
-from phytoscope.schema.metric import MetricValue
+from phytoscope.schema.metric import MetricValue, count_hundred
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.schema.table import Split, Task
 from phytoscope.schema.trust_report import CoverageRow, IntervalReport, SetReport, TrustReport
@@ -77,16 +77,6 @@ def _word_accepts(trust: TrustReport | None) -> str:
     if trust is None or not trust.verdicts.shares:
         return ""
     return f"; it accepts {count_hundred(trust.verdicts.shares.get(Verdict.accept.value, 0.0))} of 100 of its answers"
-
-
-def count_hundred(share: float) -> str:
-    """A share 0-1 as a count of a hundred; one close to 0 or 100 is never rounded to it."""
-    count = 100.0 * share
-    if 0.0 < count < 1.0:
-        return f"{math.ceil(10.0 * count - 1e-9) / 10.0:g}"
-    if 99.0 < count < 100.0:
-        return f"{math.floor(10.0 * count + 1e-9) / 10.0:g}"
-    return f"{count:.0f}"
 
 
 def describe_limits(trust: Trust, unit: str) -> list[str]:

@@ -1,5 +1,6 @@
 """One measured number, with its interval."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -22,3 +23,13 @@ class MetricValue:
     higher_is_better: bool
     low: float | None = None
     high: float | None = None
+
+
+def count_hundred(share: float) -> str:
+    """A share 0-1 as a count of a hundred; one close to 0 or 100 is never rounded to it."""
+    count = 100.0 * share
+    if 0.0 < count < 1.0:
+        return f"{math.ceil(10.0 * count - 1e-9) / 10.0:g}"
+    if 99.0 < count < 100.0:
+        return f"{math.floor(10.0 * count + 1e-9) / 10.0:g}"
+    return f"{count:.0f}"

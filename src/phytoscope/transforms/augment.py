@@ -92,7 +92,7 @@ class FieldAugmentation:
         self._leaf = A.Compose(_leaf_transforms(size_px))
 
     def __call__(self, pixels: NDArray[np.uint8], *, index: int, epoch: int) -> NDArray[np.uint8]:
-        """Changes one image; see `Augmentation`."""
+        """Changes one image of shape (S, S, 3), uint8; see `Augmentation`."""
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, epoch, index]))
         is_replaced, is_relit = rng.random() < self.replaced, rng.random() < self.relit
         if is_replaced:

@@ -18,7 +18,7 @@ def draw_texture(rng: _Rng, size_px: int) -> NDArray[np.float32]:
         size_px: Side of the square.
 
     Returns:
-        Shape (size_px, size_px, 3), float32, RGB, 0-255.
+        Shape (S, S, 3), float32, RGB, 0-255; S is `size_px`.
     """
     kinds, weights = zip(*_KINDS, strict=True)
     draw = kinds[int(rng.choice(len(kinds), p=np.array(weights) / sum(weights)))]
@@ -42,7 +42,7 @@ def draw_noise(rng: _Rng, size_px: int, *, cells: int, octaves: int = 3) -> NDAr
         octaves: Number of octaves.
 
     Returns:
-        Shape (size_px, size_px), float32, 0-1.
+        Shape (S, S), float32, 0-1; S is `size_px`.
     """
     total = np.zeros((size_px, size_px), dtype=np.float32)
     for octave in range(octaves):
@@ -54,7 +54,7 @@ def draw_noise(rng: _Rng, size_px: int, *, cells: int, octaves: int = 3) -> NDAr
 
 
 def pick_green(rng: _Rng) -> NDArray[np.float32]:
-    """Picks a colour of foliage: yellow-green to blue-green, dull or fresh, in shade or sun; RGB, 0-255."""
+    """Picks a colour of foliage: yellow-green to blue-green, dull or fresh, in shade or sun; shape (3,), RGB, 0-255."""
     return _from_hsv(rng.uniform(65, 140), rng.uniform(0.15, 0.75), rng.uniform(0.15, 0.85))
 
 

@@ -1,10 +1,9 @@
 """What the page says about belief: shares as counts of a hundred, promises kept or broken, what happens in doubt."""
 
-import math
 from typing import Final
 
 from phytoscope.schema.choices import IntervalKind
-from phytoscope.schema.metric import MetricValue
+from phytoscope.schema.metric import MetricValue, count_hundred
 from phytoscope.schema.trust_report import CalibrationReport, CoverageRow, IntervalReport, SetReport, VerdictReport
 from phytoscope.schema.verdict import Reason, Verdict
 from phytoscope.visualize.text import format_number, format_quantity
@@ -16,16 +15,6 @@ VERDICT_WORDS: Final = {
 }
 """Verdict -> what it is called on the page, and what it asks for."""
 _UNEVEN = 0.01
-
-
-def count_hundred(share: float) -> str:
-    """A share 0-1 as a count of a hundred; one close to 0 or 100 is never rounded to it."""
-    count = 100.0 * share
-    if 0.0 < count < 1.0:
-        return f"{math.ceil(10.0 * count - 1e-9) / 10.0:g}"
-    if 99.0 < count < 100.0:
-        return f"{math.floor(10.0 * count + 1e-9) / 10.0:g}"
-    return f"{count:.0f}"
 
 
 def word_hundred(share: float) -> str:

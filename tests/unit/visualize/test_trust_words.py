@@ -87,6 +87,20 @@ def test_sets_and_intervals_tell_their_size():
     assert "0.210 g wide on average; of one width for all, 0.440 g would have been enough" in text
 
 
+def test_intervals_of_one_width_are_not_compared_with_themselves():
+    """Where all are equally wide the page says so, and names no second width beside it."""
+    text = plain(word_coverage(dataclasses.replace(make_intervals(), kind="constant")))
+    assert "0.210 g wide on average; all are made equally wide." in text
+    assert "0.440" not in text
+
+
+def test_a_wrong_number_is_explained():
+    """With a tolerance the sentence says from how far off on an answer is wrong."""
+    verdicts = dataclasses.replace(make_verdicts(), tolerance=2.0)
+    text = plain(word_verdicts(verdicts, unit="g", is_share=True))
+    assert "3 of 100 are wrong by more than 2.00 g (between 1 and 4); at most 5 were wanted." in text
+
+
 def test_promise_without_rows_is_only_told():
     """Where nothing was measured nothing is judged."""
     assert len(word_coverage(dataclasses.replace(make_sets(), rows=[]))) == 1

@@ -11,7 +11,7 @@ import yaml
 
 from factories.runs import TINY, draw_mixed_folder, run_tiny, run_words
 from phytoscope.configs import compose_config
-from phytoscope.errors import ArtifactError
+from phytoscope.errors import ArtifactError, ConfigError
 from phytoscope.predict.package import load_package
 from phytoscope.schema.artifact import read_json
 from phytoscope.schema.run_folder import STEPS, RunFolder
@@ -52,6 +52,16 @@ def test_run_folder_holds_what_is_promised(whole) -> None:
         "figures",
         "steps",
     }
+
+
+def test_wrong_slice_is_not_kept(copy, tmp_path) -> None:
+    """A column that is not there is told before the settings of the run are changed."""
+    before = (tmp_path / "run" / "config.yaml").read_text()
+    with pytest.raises(ConfigError, match="colour"):
+        run_tiny([*copy, "evaluate.slices=[colour]"], "evaluate")
+    assert (tmp_path / "run" / "config.yaml").read_text() == before
+    _, sentences = run_tiny(copy)
+    assert sentences.reused() == list(STEPS)
 
 
 def test_second_run_reuses_everything(copy) -> None:

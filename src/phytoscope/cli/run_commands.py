@@ -47,7 +47,9 @@ def report_result(run: "RunFolder") -> None:
     out.print(_verdict(report))
     for sentence in _word_trust(report):
         out.print(escape(sentence))
-    for warning in report.warnings:
+    accepts_none = report.trust is not None and report.trust.verdicts.shares.get("accept", 0.0) <= 0.0
+    remarks = report.trust.remarks if report.trust is not None and accepts_none else []
+    for warning in [*report.warnings, *remarks]:
         out.print(f"[yellow]Note:[/] {escape(warning)}")
     out.print(f"Report:  {escape(str(run.report_page))}")
 

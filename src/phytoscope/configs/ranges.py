@@ -8,7 +8,16 @@ from typing import Any
 
 from phytoscope.configs.external import list_external_faults
 from phytoscope.errors import ConfigError
-from phytoscope.schema.choices import AugmentPreset, ClassWeighting, DataKind, RegressionLoss, Sampling
+from phytoscope.schema.choices import (
+    AugmentPreset,
+    CalibrationKind,
+    ClassWeighting,
+    DataKind,
+    IntervalKind,
+    NoveltyKind,
+    RegressionLoss,
+    Sampling,
+)
 from phytoscope.schema.config import RunConfig
 from phytoscope.schema.table import Task
 
@@ -97,7 +106,11 @@ def check_ranges(config: RunConfig) -> None:
     if not re.fullmatch(r"[^/\\\0]*[^/\\\0.\s][^/\\\0]*", config.name):
         faults.append(f"name={config.name!r} must be the name of a folder, without slashes")
     faults += [*_list_unread(config), *list_external_faults(config)]
-    faults += _list_counted_twice(config) if config.data.task is Task.classification else _list_for_classes(config)
+    faults += (
+        [*_list_counted_twice(config), *_list_for_numbers(config)]
+        if config.data.task is Task.classification
+        else _list_for_classes(config)
+    )
     split = config.data.split
     total = split.val + split.calibration + split.test
     if total >= 1:
@@ -134,9 +147,22 @@ def _list_counted_twice(config: RunConfig) -> list[str]:
     return [fault]
 
 
-def _list_for_classes(config: RunConfig) -> list[str]:
-    task = config.task
+def _list_for_numbers(config: RunConfig) -> list[str]:
+    wanted = config.evaluate
     given = {
+        f"evaluate.tolerance={wanted.tolerance}": wanted.tolerance is not None,
+        f"evaluate.intervals={wanted.intervals.value}": wanted.intervals is not IntervalKind.auto,
+    }
+    return [f"{name} is for numbers, but classes are learned here" for name, is_given in given.items() if is_given]
+
+
+def _list_for_classes(config: RunConfig) -> list[str]:
+    task, wanted = config.task, config.evaluate
+    given = {
+        f"evaluate.novelty={wanted.novelty.value}": wanted.novelty is NoveltyKind.energy,
+        "evaluate.class_conditional=true": wanted.class_conditional,
+        f"evaluate.calibration={wanted.calibration.value}": wanted.calibration is CalibrationKind.vector,
+        "evaluate.class_map": len(wanted.class_map) > 0,
         f"task.sampling={task.sampling.value}": task.sampling is Sampling.balanced,
         f"task.focal_gamma={task.focal_gamma:g}": task.focal_gamma > 0,
         f"task.logit_adjustment={task.logit_adjustment:g}": task.logit_adjustment > 0,

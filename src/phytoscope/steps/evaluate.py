@@ -13,6 +13,7 @@ from phytoscope.data.cache.pixel_cache import PixelCache
 from phytoscope.evaluate.answers import judge_table
 from phytoscope.evaluate.checks import check_predictions
 from phytoscope.evaluate.report import evaluate_predictions
+from phytoscope.evaluate.slices import choose_columns
 from phytoscope.evaluate.trust_report import measure_trust
 from phytoscope.models.meaning import Meaning
 from phytoscope.predict.description import describe_meaning
@@ -32,6 +33,7 @@ from phytoscope.schema.table import (
     META_PREFIX,
     MODEL_ID,
     PATH,
+    PHOTO_PREFIX,
     SAMPLE_ID,
     SHA256,
     SPLIT,
@@ -51,6 +53,7 @@ from phytoscope.steps.robustness import measure_robustness
 from phytoscope.steps.train import check_trained
 from phytoscope.steps.training_job import load_trained, read_columns
 from phytoscope.steps.trust import fit_reference, fit_run_trust, read_wishes
+from phytoscope.trust.photo import MEASURES
 from phytoscope.visualize.figures import shown_split
 
 
@@ -59,9 +62,11 @@ def run_evaluate(context: RunContext) -> None:
 
     Raises:
         ArtifactError: The data are not prepared, or the model is not trained with these settings.
+        ConfigError: A column of `evaluate.slices` is not there.
     """
     prepared = read_prepared(context)
     check_trained(context, prepared)
+    _check_slices(prepared, context.config)
     settings = plain_settings(context.config)
     inputs = hash_content(
         [
@@ -76,6 +81,13 @@ def run_evaluate(context: RunContext) -> None:
         ]
     )
     take_step(context, "evaluate", inputs, lambda begin: _write(context, prepared, begin))
+
+
+def _check_slices(prepared: PreparedData, config: RunConfig) -> None:
+    # Before the settings are kept in the folder of the run, where a wrong one would fail again and again.
+    own = [name for name in prepared.rows.columns if name.startswith(META_PREFIX)]
+    columns = [*own, *(PHOTO_PREFIX + name for name in MEASURES)]
+    choose_columns(pd.DataFrame(columns=pd.Index(columns, dtype=object)), config.evaluate.slices)
 
 
 def build_predictor(config: RunConfig, run: RunFolder, prepared: PreparedData) -> Predictor:

@@ -15,6 +15,8 @@ NOTHING_ACCEPTED: Final = 2.0
 """Probability that no answer reaches: everything is for review."""
 NO_WIDTH: Final = -1.0
 """Width that no interval stays below: everything is for review."""
+FEWEST_GROUPS: Final = 3
+"""Fewer accepted calibration groups than these say nothing about how often accepted answers are wrong."""
 USUAL_WIDTHS: Final = 0.95
 """Share of calibration intervals that are not unusually wide."""
 # A width is a difference of two ends and known up to their last digits.
@@ -54,8 +56,9 @@ def find_threshold(
         least: Confidence below which nothing is accepted.
 
     Returns:
-        Where no confidence is good enough: the one with the lowest estimate if no more than `error_rate` of its rows
-        are wrong, so that only groups are missing to prove it; else none at all.
+        Where no confidence is good enough: of those from which on no more than `error_rate` are wrong, so that only
+        groups are missing to prove it, the one with the lowest estimate; none at all where there is none of those, or
+        where fewer than three groups would be accepted.
     """
     order = np.argsort(-confidence, kind="stable")
     order = order[confidence[order] >= least]
@@ -70,9 +73,10 @@ def find_threshold(
     good = np.flatnonzero(estimate <= error_rate)
     if len(good) > 0:
         return Threshold(float(edges[good[-1]]), float(estimate[good[-1]]), reached=True)
-    best = int(estimate.argmin())
-    if mistakes[best] > error_rate * accepted[best]:
+    unproved = np.flatnonzero((mistakes <= error_rate * accepted) & (accepted >= FEWEST_GROUPS))
+    if len(unproved) == 0:
         return Threshold(None, None, reached=False)
+    best = int(unproved[estimate[unproved].argmin()])
     return Threshold(float(edges[best]), float(estimate[best]), reached=False)
 
 
@@ -132,8 +136,9 @@ def round_widths(width: Floats) -> Floats:
 
 def _word_nothing(error_rate: float) -> str:
     return (
-        f"No answer is accepted: on the calibration split even the surest ones are wrong more often than the wanted "
-        f"{error_rate:.1%}. Allow more with evaluate.error_rate, or train a better model."
+        f"No answer is accepted: on the calibration split not even the surest ones of {FEWEST_GROUPS} groups (leaves, "
+        f"plants) are wrong as seldom as the wanted {error_rate:.1%}. Allow more with evaluate.error_rate, give the "
+        "calibration split a larger share, or train a better model."
     )
 
 

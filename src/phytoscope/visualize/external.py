@@ -7,6 +7,7 @@ from typing import Any, Final
 from matplotlib.figure import Figure
 
 from phytoscope.schema.external import ExternalExample, ExternalReport
+from phytoscope.schema.metric import count_hundred
 from phytoscope.schema.report import EvaluationReport, MetricValue
 from phytoscope.schema.table import Task
 from phytoscope.schema.trust_report import TrustReport, VerdictReport
@@ -24,7 +25,6 @@ from phytoscope.visualize.text import (
 )
 from phytoscope.visualize.trust_words import (
     VERDICT_WORDS,
-    count_hundred,
     in_brackets,
     word_answerable,
     word_hundred,

@@ -1,10 +1,10 @@
 """The first sentence of the page: how good the model is, on what, and compared with what."""
 
+from phytoscope.schema.metric import count_hundred
 from phytoscope.schema.report import Baseline, EvaluationReport, MetricValue, SplitReport
 from phytoscope.schema.table import Split, Task
 from phytoscope.visualize.text import format_count, format_number, format_percent, format_quantity, prettify_class
 from phytoscope.visualize.trust_words import (
-    count_hundred,
     in_brackets,
     word_hundred,
     word_quantity_range,

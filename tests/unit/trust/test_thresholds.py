@@ -96,6 +96,21 @@ def test_too_few_groups_are_told() -> None:
     assert "5.0%" in remarks[0]
 
 
+def test_mistake_of_a_less_sure_answer_does_not_forbid_the_surest() -> None:
+    """Of ten leaves the four surest are right: these are accepted, although the lowest estimate comes further down."""
+    confidence = np.linspace(0.95, 0.55, 10)
+    wrong = np.arange(10) == 4
+    found = find_threshold(confidence, wrong, alone(10), 0.05)
+    assert found.confidence == confidence[3]
+    assert found.estimate == 1 / 5
+    assert not found.reached
+
+
+def test_two_groups_are_not_enough_to_accept_anything() -> None:
+    """A third leaf that is wrong leaves two, which may be right by luck."""
+    assert find_threshold(np.linspace(0.9, 0.6, 10), np.arange(10) >= 2, alone(10), 0.05).confidence is None
+
+
 def test_tolerance_sets_the_widest_interval() -> None:
     """With a tolerance, intervals are accepted up to the width at which errors become too frequent."""
     width = np.linspace(1, 2, 200)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -16,16 +15,8 @@ from phytoscope.models.meaning import Meaning
 from phytoscope.models.network import BackboneInput, PlantNetwork
 from phytoscope.predict.description import read_meaning
 from phytoscope.schema.package import ModelDescription
-from phytoscope.schema.pixels import PixelSource
 from phytoscope.schema.prediction import Prediction
-from phytoscope.schema.progress import Progress
 from phytoscope.schema.table import (
-    NOVELTY,
-    PHOTO_PREFIX,
-    PREDICTION,
-    PREDICTION_PREFIX,
-    PROB_PREFIX,
-    PROBABILITY,
     Task,
 )
 from phytoscope.schema.verdict import REASONS, Verdict
@@ -41,7 +32,8 @@ from phytoscope.trust.trust import Trust
 _VERDICTS = tuple(Verdict)
 
 
-_NO_SIZES = np.zeros((0, 2), dtype=np.int64)
+NO_SIZES = np.zeros((0, 2), dtype=np.int64)
+"""For images whose original size is not known."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +165,7 @@ class Predictor:
         self,
         pixels: NDArray[np.uint8],
         covariates: NDArray[np.float32] | None = None,
-        sizes: NDArray[np.int64] = _NO_SIZES,
+        sizes: NDArray[np.int64] = NO_SIZES,
     ) -> Observed:
         """Everything that is known of a batch of prepared squares, not yet judged.
 
@@ -357,67 +349,3 @@ class Predictor:
         return Prediction(
             path, value=float(answer[0]), unit=self.description.unit, values=values, units=units, **fields
         )
-
-
-def predict_table(
-    predictor: Predictor,
-    pixels: PixelSource,
-    rows: NDArray[np.int64],
-    *,
-    sizes: NDArray[np.int64] = _NO_SIZES,
-    covariates: pd.DataFrame | None = None,
-    batch_size: int,
-    progress: Progress,
-) -> pd.DataFrame:
-    """Answers for many squares of the pixel cache.
-
-    Args:
-        predictor: The model.
-        pixels: Squares of shape (S, S, 3), uint8, RGB, 0-255, read by their row.
-        rows: Which of them, in the order of the result, shape (N,), int64.
-        sizes: Width and height of the original images in pixels, shape (N, 2), int64; of length 0 when not known.
-        covariates: Columns under the user's names, one row per entry of `rows`; None when nothing is known.
-        batch_size: Squares a step.
-        progress: Told about every square.
-
-    Returns:
-        Classification: `prediction`, `probability` and `prob/<class>`; regression: `prediction`, and
-        `prediction/<name>` for each further target; `novelty`, and `photo/<measure>` for each measure of the
-        photograph. None of it is calibrated or judged. One row per entry of `rows`.
-    """
-    encoder = predictor.meaning.covariates
-    known = None if encoder is None or covariates is None else encoder.encode(covariates)
-    progress.start("Predicting", len(rows))
-    parts: list[Observed] = []
-    for start in range(0, len(rows), batch_size):
-        part = slice(start, start + batch_size)
-        parts.append(predictor.observe(pixels[rows[part]], None if known is None else known[part], sizes[part]))
-        progress.advance(len(parts[-1]))
-    progress.finish()
-    return tabulate_observed(predictor, parts)
-
-
-def tabulate_observed(predictor: Predictor, parts: Sequence[Observed]) -> pd.DataFrame:
-    """What is known of some images, as columns of table 7; see `predict_table`.
-
-    Args:
-        predictor: The model.
-        parts: What `Predictor.observe` gave, batch by batch; at least one.
-    """
-    return pd.concat([_tabulate_answers(predictor, parts), _tabulate_measures(parts)], axis=1)
-
-
-def _tabulate_answers(predictor: Predictor, parts: Sequence[Observed]) -> pd.DataFrame:
-    answers = np.concatenate([part.answers for part in parts])
-    if predictor.description.task is Task.regression:
-        more = [f"{PREDICTION_PREFIX}{target.name}" for target in predictor.meaning.targets[1:]]
-        return pd.DataFrame(answers, columns=[PREDICTION, *more])
-    names = np.array(predictor.description.class_names, dtype=object)
-    table = pd.DataFrame({PREDICTION: names[answers.argmax(axis=1)], PROBABILITY: answers.max(axis=1)})
-    probabilities = pd.DataFrame(answers, columns=[f"{PROB_PREFIX}{name}" for name in names])
-    return pd.concat([table, probabilities], axis=1)
-
-
-def _tabulate_measures(parts: Sequence[Observed]) -> pd.DataFrame:
-    photo = {f"{PHOTO_PREFIX}{name}": np.concatenate([part.photo[name] for part in parts]) for name in MEASURES}
-    return pd.DataFrame({NOVELTY: np.concatenate([part.novelty for part in parts]), **photo})

@@ -18,7 +18,8 @@ from phytoscope.evaluate.trust_report import measure_trust
 from phytoscope.models.meaning import Meaning
 from phytoscope.predict.description import describe_meaning
 from phytoscope.predict.package import state_hash
-from phytoscope.predict.predictor import Predictor, predict_table
+from phytoscope.predict.prediction_table import predict_table
+from phytoscope.predict.predictor import Predictor
 from phytoscope.predict.trust_files import write_trust
 from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_atomic, write_json
 from phytoscope.schema.config import RunConfig

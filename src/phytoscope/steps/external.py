@@ -20,7 +20,8 @@ from phytoscope.evaluate.answers import judge_table
 from phytoscope.evaluate.bootstrap import BootstrapPlan
 from phytoscope.evaluate.external import ExternalScale, measure_external
 from phytoscope.evaluate.external_examples import GIVEN_LABEL
-from phytoscope.predict.predictor import Photo, Predictor, tabulate_observed
+from phytoscope.predict.prediction_table import tabulate_observed
+from phytoscope.predict.predictor import Photo, Predictor
 from phytoscope.schema.artifact import hash_content, write_folder_atomic
 from phytoscope.schema.config import RunConfig
 from phytoscope.schema.external import ExternalReport

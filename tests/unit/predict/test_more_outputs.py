@@ -18,7 +18,8 @@ from phytoscope.predict.batch import predict_files
 from phytoscope.predict.covariate_rows import CovariateRows
 from phytoscope.predict.description import describe_meaning, read_meaning
 from phytoscope.predict.package import DESCRIPTION_NAME, GOLDEN_NAME, load_package, save_package, verify_package
-from phytoscope.predict.predictor import Predictor, predict_table
+from phytoscope.predict.prediction_table import predict_table
+from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.artifact import hash_content, hash_file, read_json
 from phytoscope.schema.choices import OnnxExport, ResizeMode, TargetTransform
 from phytoscope.schema.config import ModelConfig

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from phytoscope.errors import ImageReadError
-from phytoscope.predict.predictor import Photo, predict_table
+from phytoscope.predict.prediction_table import predict_table
+from phytoscope.predict.predictor import Photo
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import Task
 from phytoscope.transforms.decode import read_image

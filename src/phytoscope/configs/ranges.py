@@ -17,6 +17,7 @@ from phytoscope.schema.choices import (
     NoveltyKind,
     RegressionLoss,
     Sampling,
+    SetKind,
 )
 from phytoscope.schema.config import RunConfig
 from phytoscope.schema.table import Task
@@ -160,6 +161,7 @@ def _list_for_classes(config: RunConfig) -> list[str]:
     task, wanted = config.task, config.evaluate
     given = {
         f"evaluate.novelty={wanted.novelty.value}": wanted.novelty is NoveltyKind.energy,
+        f"evaluate.sets={wanted.sets.value}": wanted.sets is not SetKind.raps,
         "evaluate.class_conditional=true": wanted.class_conditional,
         f"evaluate.calibration={wanted.calibration.value}": wanted.calibration is CalibrationKind.vector,
         "evaluate.class_map": len(wanted.class_map) > 0,

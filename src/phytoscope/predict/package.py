@@ -10,12 +10,13 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 
 from phytoscope.errors import ArtifactError, ImageReadError, MissingDependencyError, PackageError
 from phytoscope.models.covariates import list_values
 from phytoscope.predict.card import write_card
 from phytoscope.predict.onnx import export_onnx
-from phytoscope.predict.predictor import Predictor
+from phytoscope.predict.predictor import Photo, Predictor
 from phytoscope.predict.trust_files import TRUST_NAME, read_trust, write_trust
 from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_folder_atomic, write_json
 from phytoscope.schema.choices import OnnxExport
@@ -23,6 +24,7 @@ from phytoscope.schema.package import PACKAGE_FORMAT, ModelDescription
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.transforms.decode import read_bytes
 from phytoscope.trust.novelty import NoveltyReference
+from phytoscope.trust.observed import Observed
 from phytoscope.trust.trust import Trust
 
 DESCRIPTION_NAME = "package.json"
@@ -34,6 +36,7 @@ _GOLDEN_FOLDER = "golden"
 _NEEDED = (WEIGHTS_NAME, GOLDEN_NAME)
 # Another processor rounds differently; a wrong class name, scale or weight is off by far more.
 GOLDEN_TOLERANCE = 1e-3
+NOVELTY_TOLERANCE = 1e-2
 # A received package must not switch off the guard against images that fill the memory.
 _MOST_MEGAPIXELS = 1000.0
 
@@ -128,8 +131,8 @@ def verify_package(folder: Path) -> float:
     """Loads a package and lets it answer its golden images.
 
     Returns:
-        The largest difference to the kept answers, as a share of the spread of the answers (regression) or absolute
-        (probabilities).
+        The largest difference to the kept answers, as a share of the largest of them where that is above 1 (numbers)
+        or absolute (probabilities); that of their novelty counts a tenth.
 
     Raises:
         PackageError: It cannot be loaded, or an answer differs by more than the tolerance.
@@ -165,12 +168,36 @@ def _replay(predictor: Predictor, folder: Path, names: Collection[str]) -> float
                 message = f"an answer has shape {kept.shape}, expected {(predictor.description.outputs,)}"
                 raise ValueError(message)
             covariates, _ = predictor.encode(row.get("covariates", {}))
-            answer = predictor.predict_pixels(predictor.prepare(folder / name)[None], covariates)[0]
-            differences.append(np.abs(answer - kept).max() / max(1.0, float(np.abs(kept).max())))
+            observed = _observe(predictor, predictor.prepare_photo(folder / name), covariates)
+            differences.append(_measure_difference(observed.answers[0], kept))
+            # Packages of earlier versions hold no judged answers.
+            if predictor.trust is not None and "judged" in row:
+                differences += _compare_judged(observed, predictor.trust, row["judged"])
     except (ArtifactError, RecursionError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         message = f"{GOLDEN_NAME} of the package {str(folder)!r} cannot be used ({error}): copy the package again."
         raise PackageError(message) from error
     return float(np.max(differences))
+
+
+def _observe(predictor: Predictor, photo: Photo, covariates: NDArray[np.float32] | None) -> Observed:
+    sizes = np.array([(photo.width_px, photo.height_px)], dtype=np.int64)
+    return predictor.observe(photo.square[None], covariates, sizes)
+
+
+def _measure_difference(found: NDArray[np.float64], kept: NDArray[np.float64]) -> float:
+    """Largest difference of two answers, as a share of their size where that is above 1."""
+    return float(np.abs(found - kept).max() / max(1.0, float(np.abs(kept).max())))
+
+
+def _compare_judged(observed: Observed, trust: Trust, kept: Mapping[str, Any]) -> list[float]:
+    """How far calibrated answer and novelty are from the kept ones, in the measure of the golden answers."""
+    answer = np.array(kept["answer"], dtype=np.float64)
+    differences = [_measure_difference(trust.judge(observed).answers[0], answer)]
+    if kept["novelty"] is not None:
+        # A distance between features that are nearly alike is less certain than an answer.
+        off = _measure_difference(observed.novelty, np.array([kept["novelty"]], dtype=np.float64))
+        differences.append(off * GOLDEN_TOLERANCE / NOVELTY_TOLERANCE)
+    return differences
 
 
 def _check_parts(folder: Path, parts: dict[str, str]) -> None:
@@ -247,14 +274,18 @@ def _write_golden(
         name = f"{_GOLDEN_FOLDER}/{number}{path.suffix.lower()}"
         try:
             content = read_bytes(path)
-            pixels = predictor.prepare(content, str(path))
+            photo = predictor.prepare_photo(content, str(path))
         except ImageReadError as error:
             message = f"the image {str(path)!r} is not what it was ({error.reason}): run prepare again."
             raise ArtifactError(message) from error
         (folder / name).write_bytes(content)
         kept = {} if encoder is None else list_values(values, encoder.names)
-        answer = predictor.predict_pixels(pixels[None], predictor.encode(kept)[0])[0]
-        row: dict[str, Any] = {"image": name, "answer": answer.tolist()}
+        observed = _observe(predictor, photo, predictor.encode(kept)[0])
+        row: dict[str, Any] = {"image": name, "answer": observed.answers[0].tolist()}
+        if predictor.trust is not None:
+            novelty = float(observed.novelty[0])
+            judged = predictor.trust.judge(observed).answers[0].tolist()
+            row["judged"] = {"answer": judged, "novelty": None if np.isnan(novelty) else novelty}
         rows.append(row if encoder is None else {**row, "covariates": kept})
     write_json(folder / GOLDEN_NAME, rows)
 

@@ -5,12 +5,11 @@ import dataclasses
 import pytest
 
 from factories.beliefs import make_calibration, make_intervals, make_sets, make_verdicts
-from phytoscope.schema.metric import MetricValue
+from phytoscope.schema.metric import MetricValue, count_hundred
 from phytoscope.schema.verdict import Reason, Verdict
 from phytoscope.visualize.trust_words import (
     REASON_TITLES,
     VERDICT_WORDS,
-    count_hundred,
     word_answerable,
     word_calibration,
     word_coverage,

@@ -1,5 +1,6 @@
 """The same image gives the same numbers in training, evaluation and prediction."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,3 +143,19 @@ def test_onnx_equals_evaluation(finished) -> None:
         (outputs,) = session.run(["outputs"], {"images": np.ascontiguousarray(squares[:count])})
         found = predictor.finish(outputs.astype(np.float64))
         assert relative(found, answers_of(rows)[:count]) < ONNX_TOLERANCE
+
+
+def test_judgement_is_the_same_from_the_package(finished) -> None:
+    """Verdict, reasons, set, interval and novelty of table 8a are those that the package gives for the files."""
+    predictor = load_package(finished.run.package)
+    table = pd.read_parquet(finished.run.answers)
+    for _, row in table[table[SPLIT] == "test"].iterrows():
+        answer = predictor.predict(row[PATH])
+        assert answer.verdict == row["verdict"]
+        assert " ".join(answer.reasons) == row["reasons"]
+        assert answer.novelty == pytest.approx(row["novelty"], abs=2e-3)
+        if "set" in table:
+            assert list(answer.label_set) == json.loads(row["set"])
+            assert answer.probability == pytest.approx(row["probability"], abs=TOLERANCE)
+        if "lower" in table:
+            assert (answer.lower, answer.upper) == pytest.approx((row["lower"], row["upper"]), rel=1e-4)

@@ -1,5 +1,7 @@
 """Path, bytes or pixels in, one answer out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from phytoscope.predict.predictor import Photo
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import Task
 from phytoscope.transforms.decode import read_image
+from phytoscope.transforms.views import turn_images
 
 
 def test_path_text_bytes_and_pixels_give_one_answer(predictor, photo) -> None:
@@ -83,3 +86,16 @@ def test_table_equals_single_answers(predictor, batch_size) -> None:
             assert table[f"prob/{answer.label}"][position] == pytest.approx(answer.probability, abs=1e-6)
         else:
             assert table["prediction"][position] == pytest.approx(answer.value, rel=1e-5)
+
+
+@pytest.mark.parametrize("views", [2, 4, 8])
+def test_views_are_averaged(predictor, views) -> None:
+    """The answer is the mean of those to the turned and mirrored images; novelty and photograph are of the image."""
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    each = [predictor.predict_pixels(turn_images(pixels, view)) for view in range(views)]
+    once = predictor.observe(pixels)
+    predictor.description = replace(predictor.description, views=views)
+    observed = predictor.observe(pixels)
+    np.testing.assert_allclose(observed.answers, np.mean(each, axis=0), rtol=1e-6)
+    assert np.abs(observed.answers - once.answers).max() > 1e-6
+    assert all(np.array_equal(observed.photo[name], once.photo[name]) for name in once.photo)

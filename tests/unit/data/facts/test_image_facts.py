@@ -316,6 +316,8 @@ class Killer(SilentProgress):
         if self.left == 0:
             os.kill(os.getpid(), getattr(signal, sys.argv[2]))
 image_facts.ROWS_PER_PART = 10
+# A program that was started in the background would ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 root = Path(sys.argv[1])
 names = [str(root / "images" / f"{number}.png") for number in range(60)]
 image_facts.read_image_facts(names, root / "facts", max_megapixels=100.0, workers=2, progress=Killer())

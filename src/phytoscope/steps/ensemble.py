@@ -1,7 +1,6 @@
 """The networks of a cross-validation as one model: what they say together, and how far that can be believed."""
 
 import dataclasses
-import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +12,16 @@ from phytoscope.evaluate.answers import judge_table, read_labelled
 from phytoscope.models.ensemble import join_meanings, join_states
 from phytoscope.models.meaning import Meaning
 from phytoscope.predict.description import describe_meaning
-from phytoscope.predict.package import save_package, state_hash, verify_package
+from phytoscope.predict.package import save_package, verify_package
 from phytoscope.predict.predictor import Predictor
 from phytoscope.predict.trust_files import read_trust, write_trust
 from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_atomic, write_json
 from phytoscope.schema.config import RunConfig
-from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import PATH, SPLIT, Split
 from phytoscope.steps.context import Begin, RunContext, plain_settings, read_report, take_step
-from phytoscope.steps.evaluate import predict_rows, report_predictions, report_trust
+from phytoscope.steps.evaluate import describe_run, predict_rows, report_predictions, report_trust
 from phytoscope.steps.external import hash_external, score_external
 from phytoscope.steps.package import list_known, name_metrics
 from phytoscope.steps.prepared import PreparedData, open_cache
@@ -68,20 +66,8 @@ def build_ensemble(config: RunConfig, folds: list[RunFolder], prepared: Prepared
     abouts = [read_json(run.model) for run in folds]
     members = [Meaning.from_dict(about["meaning"]) for about in abouts]
     state = join_states([load_trained(run) for run in folds])
-    description = ModelDescription(
-        name=config.name,
-        model_id=state_hash(state),
-        backbone=config.model.backbone,
-        preprocess=abouts[0]["preprocess"],
-        weights_origin=abouts[0]["weights_origin"],
-        data_hash=prepared.data_hash,
-        split_hash=prepared.split_hash,
-        licence=config.package.licence,
-        created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        version=__version__,
-        members=[describe_meaning(member) for member in members],
-        **{**describe_meaning(join_meanings(members)), "unit": prepared.unit},
-    )
+    description = describe_run(config, prepared, abouts[0], join_meanings(members), state)
+    description = dataclasses.replace(description, members=[describe_meaning(member) for member in members])
     return Predictor(description, state)
 
 

@@ -4,9 +4,11 @@ import dataclasses
 import datetime
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from phytoscope import __version__
 from phytoscope.data.cache.pixel_cache import PixelCache
@@ -106,7 +108,23 @@ def build_predictor(config: RunConfig, run: RunFolder, prepared: PreparedData) -
     about = read_json(run.model)
     meaning = Meaning.from_dict(about["meaning"])
     state = load_trained(run)
-    description = ModelDescription(
+    description = describe_run(config, prepared, about, meaning, state)
+    return Predictor(description, state)
+
+
+def describe_run(
+    config: RunConfig, prepared: PreparedData, about: dict[str, Any], meaning: Meaning, state: dict[str, torch.Tensor]
+) -> ModelDescription:
+    """Says everything that a package needs to know of a trained network, or of several.
+
+    Args:
+        config: Settings of the run.
+        prepared: The data it was trained with.
+        about: What was written beside its weights.
+        meaning: What goes in beside the image, and what the outputs are.
+        state: Its parameters, each in its own shape.
+    """
+    return ModelDescription(
         name=config.name,
         model_id=state_hash(state),
         backbone=config.model.backbone,
@@ -120,7 +138,6 @@ def build_predictor(config: RunConfig, run: RunFolder, prepared: PreparedData) -
         views=config.evaluate.views,
         **{**describe_meaning(meaning), "unit": prepared.unit},
     )
-    return Predictor(description, state)
 
 
 def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Path]:

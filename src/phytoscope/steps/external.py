@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from phytoscope.configs.external import EXTERNAL, split_class_map
 from phytoscope.data.facts.look import stat_file
-from phytoscope.errors import ArtifactError, ConfigError, ImageReadError
+from phytoscope.errors import ArtifactError, ConfigError, ImageReadError, storage_error
 from phytoscope.evaluate.answers import judge_table
 from phytoscope.evaluate.bootstrap import BootstrapPlan
 from phytoscope.evaluate.external import ExternalScale, measure_external
@@ -106,7 +106,11 @@ def score_external(
     place = context.run.external
     if not sets:
         # Tables of an earlier evaluation would look as if they belonged to this one.
-        shutil.rmtree(place, ignore_errors=True)
+        try:
+            if place.is_dir():
+                shutil.rmtree(place)
+        except OSError as error:
+            raise storage_error(place, error) from error
         return []
     with write_folder_atomic(place) as folder:
         reports = []

@@ -16,6 +16,7 @@ from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import Task
 from phytoscope.steps import RunContext
 from phytoscope.steps.cross_validate import cross_validate, hold_out, tabulate_metrics
+from phytoscope.steps.ensemble import build_ensemble
 from phytoscope.steps.prepared import read_prepared
 from phytoscope.trust.observed import Observed
 from phytoscope.trust.quantile import group_quantile
@@ -168,3 +169,11 @@ def test_ensemble_is_calibrated_by_strangers_answers(settings, done):
     assert set(answers["verdict"]) <= {"accept", "review", "reject"}
     report = result.report.trust
     assert report.intervals[0].promised == promised
+
+
+def test_ensemble_averages_the_views_that_were_asked_for(settings, done):
+    """What is asked of a single network is asked of several."""
+    result, place = done
+    config, prepared = read([*settings, "evaluate.views=2"], place)
+    folds = [result.folder.fold(number) for number in range(result.n_folds)]
+    assert build_ensemble(config, folds, prepared).description.views == 2

@@ -32,7 +32,8 @@ class _Answers(nn.Module):
         self.covariates = covariates
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.network(images, self.covariates)  # type: ignore[no-any-return]
+        outputs: Tensor = self.network(images, self.covariates)
+        return outputs
 
 
 def map_activations(

@@ -47,11 +47,18 @@ def report_result(run: "RunFolder") -> None:
     out.print(_verdict(report))
     for sentence in _word_trust(report):
         out.print(escape(sentence))
-    accepts_none = report.trust is not None and report.trust.verdicts.shares.get("accept", 0.0) <= 0.0
-    remarks = report.trust.remarks if report.trust is not None and accepts_none else []
-    for warning in [*report.warnings, *remarks]:
+    for warning in [*report.warnings, *_explain_refusal(report)]:
         out.print(f"[yellow]Note:[/] {escape(warning)}")
     out.print(f"Report:  {escape(str(run.report_page))}")
+
+
+def _explain_refusal(report: "EvaluationReport") -> list[str]:
+    """What could not be fitted or promised, where that may be why no answer is accepted."""
+    from phytoscope.schema.verdict import Verdict
+
+    if report.trust is None or report.trust.verdicts.shares.get(Verdict.accept.value, 0.0) > 0:
+        return []
+    return report.trust.remarks
 
 
 def _word_trust(report: "EvaluationReport") -> list[str]:

@@ -164,7 +164,6 @@ def _list_for_classes(config: RunConfig) -> list[str]:
         f"evaluate.sets={wanted.sets.value}": wanted.sets is not SetKind.raps,
         "evaluate.class_conditional=true": wanted.class_conditional,
         f"evaluate.calibration={wanted.calibration.value}": wanted.calibration is CalibrationKind.vector,
-        "evaluate.class_map": len(wanted.class_map) > 0,
         f"task.sampling={task.sampling.value}": task.sampling is Sampling.balanced,
         f"task.focal_gamma={task.focal_gamma:g}": task.focal_gamma > 0,
         f"task.logit_adjustment={task.logit_adjustment:g}": task.logit_adjustment > 0,

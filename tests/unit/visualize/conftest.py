@@ -1,10 +1,14 @@
 """Reports and tables that the tests of figures and of the page share."""
 
+import shutil
+
 import pytest
 from PIL import Image
 
 from factories.beliefs import build_full_classification, build_full_regression
 from factories.reports import build_classification, build_regression
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture
@@ -45,3 +49,38 @@ def find_leaf(tmp_path):
     path = tmp_path / "leaf.png"
     Image.new("RGB", (60, 40), (40, 140, 60)).save(path)
     return lambda sample_id: None if "001" in sample_id else path
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, without a network."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser, pages):
+    """Opens a page of the module's `pages` and collects what goes wrong: console messages and addresses asked for."""
+    contexts = []
+
+    def open_one(name, width=1280, **settings):
+        context = browser.new_context(viewport={"width": width, "height": 900}, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.faults = []
+        page.on("console", lambda message: page.faults.append(message.text))
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.on("request", lambda request: page.faults.append(request.url) if _is_outside(request.url) else None)
+        page.goto(pages[name])
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+
+
+def _is_outside(address):
+    return not address.startswith(("file:", "data:"))

@@ -11,21 +11,13 @@ from factories.predictions import make_rejected
 from phytoscope.visualize.html import render_report
 from phytoscope.visualize.words import FIGURES
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path: install it to see the page rendered"),
 ]
 LONG = "Tomato___" + "Anthracnose_" * 25
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -45,31 +37,6 @@ def pages(tmp_path_factory):
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
         addresses[name] = (folder / f"{name}.html").as_uri()
     return addresses
-
-
-@pytest.fixture
-def open_page(browser, pages):
-    """Opens a page and collects what goes wrong: messages of the console and addresses asked for."""
-    contexts = []
-
-    def open_one(name, width=1280, **settings):
-        context = browser.new_context(viewport={"width": width, "height": 900}, **settings)
-        contexts.append(context)
-        page = context.new_page()
-        page.faults = []
-        page.on("console", lambda message: page.faults.append(message.text))
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
-        page.on("request", lambda request: page.faults.append(request.url) if _is_outside(request.url) else None)
-        page.goto(pages[name])
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-
-
-def _is_outside(address):
-    return not address.startswith(("file:", "data:"))
 
 
 @pytest.mark.parametrize("name", ["classes", "weight"])

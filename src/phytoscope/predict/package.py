@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ def save_package(
     limitations: Sequence[str],
     known: Sequence[Mapping[str, Any]] = (),
     report: EvaluationReport | None = None,
+    further: Sequence[Callable[[Path], None]] = (),
 ) -> list[str]:
     """Writes a package, atomically; once it has reproduced its golden answers, an older one in its place is replaced.
 
@@ -61,6 +62,7 @@ def save_package(
         limitations: Sentences for the model card.
         known: Covariates of each golden image under the user's names; nothing is known when left out.
         report: What was measured, for the model card.
+        further: Each writes further parts into the folder that it is given.
 
     Returns:
         Remarks for the user, for example that no ONNX file was written and why.
@@ -81,6 +83,8 @@ def save_package(
         if predictor.trust is not None:
             write_trust(temporary, predictor.trust, predictor.novelty)
         write_card(temporary / CARD_NAME, predictor.description, limitations, report=report, trust=predictor.trust)
+        for write in further:
+            write(temporary)
         parts = {path.relative_to(temporary).as_posix(): hash_file(path) for path in _files(temporary)}
         model = predictor.description.to_dict()
         content = {"format": PACKAGE_FORMAT, "model": model, "model_sha256": hash_content(model), "sha256": parts}

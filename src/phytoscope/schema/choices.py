@@ -236,3 +236,17 @@ class NoveltyKind(StrEnum):
     mahalanobis = "mahalanobis"
     knn = "knn"
     energy = "energy"
+
+
+class TrackSink(StrEnum):
+    """Who is told about a run, beside the event log in its folder."""
+
+    mlflow = "mlflow"
+    wandb = "wandb"
+
+
+class WandbMode(StrEnum):
+    """Whether Weights & Biases is told over the network, or writes a folder that `wandb sync` sends later."""
+
+    offline = "offline"
+    online = "online"

@@ -30,6 +30,7 @@ from phytoscope.schema.choices import (
     TargetTransform,
     TrainMode,
 )
+from phytoscope.schema.operate import MonitorConfig, PromoteConfig, TrackConfig
 from phytoscope.schema.table import Task
 
 
@@ -427,6 +428,9 @@ class RunConfig:
     package: PackageConfig = MISSING
     audit: AuditConfig = MISSING
     sweep: SweepConfig = MISSING
+    track: TrackConfig = MISSING
+    promote: PromoteConfig = MISSING
+    monitor: MonitorConfig = MISSING
     paths: PathsConfig = MISSING
     overrides: list[str] = field(default_factory=list)
 
@@ -441,5 +445,8 @@ SCHEMA_OF_GROUP: dict[str, type[Any]] = {
     "package": PackageConfig,
     "audit": AuditConfig,
     "sweep": SweepConfig,
+    "track": TrackConfig,
+    "promote": PromoteConfig,
+    "monitor": MonitorConfig,
     "paths": PathsConfig,
 }

@@ -24,6 +24,7 @@ from phytoscope.steps.context import Begin, RunContext, plain_settings, read_rep
 from phytoscope.steps.evaluate import describe_run, predict_rows, report_predictions, report_trust
 from phytoscope.steps.external import hash_external, score_external
 from phytoscope.steps.package import list_known, name_metrics
+from phytoscope.steps.package_parts import list_parts
 from phytoscope.steps.prepared import PreparedData, open_cache
 from phytoscope.steps.training_job import load_trained
 from phytoscope.steps.trust import fit_reference, read_wishes
@@ -184,6 +185,7 @@ def _packer(
             limitations=[] if report is None else report.warnings,
             known=list_known(predictor, chosen),
             report=report,
+            further=list_parts(run, prepared),
         )
         difference = verify_package(run.package)
         context.progress.finish()

@@ -15,6 +15,7 @@ from phytoscope.schema.report import SplitReport
 from phytoscope.schema.table import PATH, Split
 from phytoscope.steps.context import Begin, RunContext, check_whole, plain_settings, read_report, take_step
 from phytoscope.steps.evaluate import build_predictor
+from phytoscope.steps.package_parts import list_parts
 from phytoscope.steps.prepared import PreparedData, read_prepared
 from phytoscope.steps.train import check_trained
 from phytoscope.steps.training_job import read_columns
@@ -58,6 +59,7 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
         limitations=report.warnings,
         known=list_known(predictor, chosen),
         report=report,
+        further=list_parts(run, prepared),
     )
     difference = verify_package(run.package)
     context.progress.finish()

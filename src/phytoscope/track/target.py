@@ -1,0 +1,115 @@
+"""Whom a run is told to, resolved from the settings and kept beside the run, so that it can be told later too."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from phytoscope.errors import ArtifactError
+from phytoscope.schema.artifact import hash_content, read_json, resolve_path, write_json
+from phytoscope.schema.choices import TrackSink, WandbMode
+from phytoscope.schema.config import RunConfig
+
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+
+
+@dataclass(frozen=True)
+class TrackTarget:
+    """One receiver of what happens in runs.
+
+    Attributes:
+        sink: What kind it is.
+        place: MLflow: the tracking URI; Weights & Biases: the folder for its files.
+        experiment: Experiment or project.
+        wandb_mode: Whether Weights & Biases is told over the network.
+        pyfunc: Whether the package is also kept as an MLflow model.
+    """
+
+    sink: TrackSink
+    place: str
+    experiment: str
+    wandb_mode: WandbMode = WandbMode.offline
+    pyfunc: bool = True
+
+    @property
+    def id(self) -> str:
+        """Short name that tells it from others: what was told to it is known under this name."""
+        return f"{self.sink.value}-{hash_content([self.place, self.experiment, self.wandb_mode.value])[:12]}"
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> "TrackTarget":
+        """Rebuilds a target from `dataclasses.asdict`'s result.
+
+        Raises:
+            ArtifactError: A field is missing or unknown.
+        """
+        try:
+            mode = WandbMode(content["wandb_mode"])
+            return cls(**{**content, "sink": TrackSink(content["sink"]), "wandb_mode": mode})
+        except (TypeError, KeyError, ValueError) as error:
+            message = f"a tracker cannot be read ({error}): name it again with track=mlflow or track=wandb."
+            raise ArtifactError(message) from error
+
+
+def resolve_targets(config: RunConfig) -> list[TrackTarget]:
+    """The receivers that the settings name.
+
+    Args:
+        config: `track` and `paths.runs_dir` are read.
+
+    Raises:
+        ConfigError: A path names a home directory that does not exist.
+    """
+    track, runs = config.track, resolve_path(config.paths.runs_dir, "paths.runs_dir")
+    places = {TrackSink.mlflow: find_uri(config), TrackSink.wandb: str(runs / "wandb")}
+    return [
+        TrackTarget(sink, places[sink], track.experiment, track.wandb_mode, track.pyfunc)
+        for sink in dict.fromkeys(track.sinks)
+    ]
+
+
+def find_uri(config: RunConfig) -> str:
+    """The tracking URI of MLflow: the one of the settings, else of the environment, else a file beside the runs.
+
+    Args:
+        config: `track.uri` and `paths.runs_dir` are read.
+
+    Raises:
+        ConfigError: A path names a home directory that does not exist.
+    """
+    if config.track.uri is not None:
+        return config.track.uri
+    named = os.environ.get(URI_VARIABLE, "").strip()
+    if named:
+        return named
+    return local_uri(resolve_path(config.paths.runs_dir, "paths.runs_dir") / "mlflow")
+
+
+def local_uri(folder: Path) -> str:
+    """The tracking URI of a store in a folder: the file `mlflow.db`; its artefacts go to `artifacts` beside it."""
+    return f"sqlite:///{(folder / 'mlflow.db').as_posix()}"
+
+
+def save_targets(folder: Path, targets: list[TrackTarget]) -> None:
+    """Adds targets to those that a run is told to.
+
+    Args:
+        folder: Folder `tracking` of the run.
+        targets: Further ones; those of the same name are replaced.
+
+    Raises:
+        StorageError: The place cannot be written.
+        ArtifactError: The file that is there is damaged.
+    """
+    known = {target.id: target for target in [*load_targets(folder), *targets]}
+    write_json(folder / "targets.json", [asdict(target) for target in known.values()])
+
+
+def load_targets(folder: Path) -> list[TrackTarget]:
+    """Those that a run is told to; none when nobody was ever named.
+
+    Raises:
+        ArtifactError: The file is damaged.
+    """
+    path = folder / "targets.json"
+    return [TrackTarget.from_dict(entry) for entry in read_json(path)] if path.exists() else []

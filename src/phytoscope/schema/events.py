@@ -5,7 +5,6 @@ next week; what was told already it knows from its own cursor.
 """
 
 import contextlib
-import json
 import math
 import time
 import uuid
@@ -17,29 +16,29 @@ from typing import Any, Protocol
 
 import filelock
 
-from phytoscope.errors import ArtifactError, storage_error
+from phytoscope.errors import ArtifactError, PhytoscopeError, storage_error
+from phytoscope.schema.event_lines import (
+    EVENTS_NAME,
+    Event,
+    EventKind,
+    LogReader,
+    format_event,
+    read_events,
+    save_readable,
+)
 from phytoscope.schema.run_folder import RunFolder
 
-EVENTS_NAME = "events.jsonl"
-
-
-class EventKind(StrEnum):
-    """What an event is about.
-
-    `begin`: a run begins or goes on; `params`: resolved settings; `dataset`: data and split by their hashes; `metrics`:
-    numbers of one epoch or of an evaluation; `system`: load of the machine; `artifact`: a file or folder was written;
-    `package`: a model package was written; `tags`: words about the run; `end`: the work ended, well or not.
-    """
-
-    begin = "begin"
-    params = "params"
-    dataset = "dataset"
-    metrics = "metrics"
-    system = "system"
-    artifact = "artifact"
-    package = "package"
-    tags = "tags"
-    end = "end"
+__all__ = [
+    "EVENTS_NAME",
+    "EndStatus",
+    "Event",
+    "EventKind",
+    "EventLog",
+    "Journal",
+    "RunKind",
+    "SilentJournal",
+    "read_events",
+]
 
 
 class RunKind(StrEnum):
@@ -59,26 +58,6 @@ class EndStatus(StrEnum):
     finished = "finished"
     failed = "failed"
     interrupted = "interrupted"
-
-
-@dataclass(frozen=True)
-class Event:
-    """One line of the log.
-
-    Attributes:
-        seq: Number of the event in its file, from 0.
-        run: Key of the tracked run it belongs to, 32 hexadecimal digits. A folder whose training starts over with other
-            settings holds several runs, one after the other.
-        kind: What it is about.
-        time: When it was written, seconds since 1970.
-        content: Plain values; which ones depends on the kind (see the methods of `Journal`).
-    """
-
-    seq: int
-    run: str
-    kind: EventKind
-    time: float
-    content: dict[str, Any]
 
 
 class Journal(Protocol):
@@ -158,7 +137,6 @@ class SilentJournal:
 class _Known:
     """What the lines read so far say."""
 
-    size: int = 0
     count: int = 0
     run: str = ""
     identity: str = ""
@@ -169,7 +147,8 @@ class _Known:
 class EventLog:
     """The journal that is kept: one JSON line an event in `events.jsonl` of a run, also from several processes.
 
-    A line that a killed process left half written is cut off before the next one is added.
+    A line that a killed process left half written is cut off before the next one is added. A log that was damaged
+    stops nobody: it is copied to `events.damaged.jsonl`, what can be read of it stays, and a tag of the run says so.
     """
 
     def __init__(self, run: RunFolder) -> None:
@@ -179,7 +158,10 @@ class EventLog:
             run: Its `events.jsonl` is appended to.
         """
         self._root = run.root
+        self._reader = LogReader(self.path)
         self._known = _Known()
+        self._begun: tuple[str, dict[str, Any]] | None = None
+        self._notice = ""
 
     @property
     def path(self) -> Path:
@@ -196,16 +178,14 @@ class EventLog:
 
         Raises:
             StorageError: The file cannot be written.
-            ArtifactError: The file is damaged.
         """
         with self._opened():
             known = self._known
-            if known.identity == identity and known.run and not known.ended:
-                return known.run
-            key = known.run if known.identity == identity and known.run else uuid.uuid4().hex
-            content = {"identity": identity, "name": name, "kind": kind.value, "parent": parent}
-            self._append(key, EventKind.begin, content)
-        return key
+            goes_on = known.identity == identity and bool(known.run)
+            if not goes_on or known.ended:
+                content = {"identity": identity, "name": name, "kind": kind.value, "parent": parent}
+                self._append(known.run if goes_on else uuid.uuid4().hex, EventKind.begin, content)
+            return self._known.run
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Settings; see `Journal`."""
@@ -217,19 +197,17 @@ class EventLog:
 
     def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
         """Numbers; see `Journal`. A number that is not finite is left out, as no tracker can draw it."""
+        finite = _keep_finite(values)
         with self._opened():
-            told = self._known.told
-            new = {
-                name: float(value)
-                for name, value in values.items()
-                if math.isfinite(value) and (self._known.run, name, step) not in told
-            }
+            run, told = self._known.run, self._known.told
+            new = {name: value for name, value in finite.items() if (run, name, step) not in told}
             if new:
-                self._append(self._known.run, EventKind.metrics, {"step": step, "metrics": new})
+                self._add(EventKind.metrics, {"step": step, "metrics": new})
 
     def system(self, values: Mapping[str, float], *, step: int) -> None:
-        """Load of the machine; see `Journal`."""
-        self._write(EventKind.system, {"step": step, "metrics": dict(values)})
+        """Load of the machine; see `Journal`. A number that is not finite is left out."""
+        if finite := _keep_finite(values):
+            self._write(EventKind.system, {"step": step, "metrics": finite})
 
     def artifact(self, path: Path, folder: str = "") -> None:
         """A file or folder; see `Journal`."""
@@ -244,12 +222,14 @@ class EventLog:
         self._write(EventKind.tags, {"tags": dict(values)})
 
     def end(self, status: EndStatus, reason: str = "") -> None:
-        """The work ended; see `Journal`."""
-        self._write(EventKind.end, {"status": status.value, "reason": reason})
+        """The work ended; see `Journal`. Work that told nothing since the last end has no end of its own."""
+        with self._opened():
+            if not self._known.ended:
+                self._add(EventKind.end, {"status": status.value, "reason": reason})
 
     def _write(self, kind: EventKind, content: dict[str, Any]) -> None:
         with self._opened():
-            self._append(self._known.run, kind, content)
+            self._add(kind, content)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[None]:
@@ -259,39 +239,59 @@ class EventLog:
             with filelock.FileLock(self._root / f".{EVENTS_NAME}.lock"):
                 self._refresh()
                 yield
+        except PhytoscopeError:
+            # Some of ours are OSErrors too, and say better what happened.
+            raise
         except OSError as error:
             raise storage_error(self.path, error) from error
 
     def _refresh(self) -> None:
-        size = self.path.stat().st_size if self.path.exists() else 0
-        if size == self._known.size:
+        has_more, is_other = self._reader.find_change()
+        if is_other:
+            self._forget()
+        if not (has_more or is_other) or not self.path.exists():
             return
-        self._known = _Known()
-        whole = 0
-        for event, end in _read_lines(self.path):
+        try:
+            self._read_on()
+        except ArtifactError:
+            aside, lost = save_readable(self.path)
+            self._notice = f"{lost} damaged lines of the event log could not be read; they are kept in {aside.name}"
+            self._forget()
+            self._read_on()
+
+    def _forget(self) -> None:
+        self._reader, self._known = LogReader(self.path), _Known()
+
+    def _read_on(self) -> None:
+        for event in self._reader.read():
             self._learn(event)
-            whole = end
-        if whole < size:
+        if self._reader.place < self.path.stat().st_size:
             with self.path.open("rb+") as stream:
-                stream.truncate(whole)
-        self._known.size = whole
+                stream.truncate(self._reader.place)
+
+    def _add(self, kind: EventKind, content: dict[str, Any]) -> None:
+        if not self._known.run and self._begun is not None:
+            # Somebody took the log away in the middle of a run: the rest of it shall not be lost.
+            self._append(self._begun[0], EventKind.begin, self._begun[1])
+        # Before a run has begun there is nothing that the event could belong to.
+        if self._known.run:
+            self._append(self._known.run, kind, content)
 
     def _append(self, key: str, kind: EventKind, content: dict[str, Any]) -> None:
-        if not key:
-            # Before a run has begun there is nothing that the event could belong to.
-            return
-        event = Event(self._known.count, key, kind, round(time.time(), 3), content)
-        line = json.dumps(
-            {"seq": event.seq, "run": key, "kind": kind.value, "time": event.time, **content},
-            ensure_ascii=False,
-            allow_nan=False,
-            default=str,
-        )
-        data = (line + "\n").encode("utf-8")
+        self._append_line(Event(self._known.count, key, kind, round(time.time(), 3), content))
+        if kind is EventKind.begin:
+            self._begun = key, content
+        if self._notice:
+            tags = {"tags": {"phytoscope.log_damaged": self._notice}}
+            self._notice = ""
+            self._append_line(Event(self._known.count, key, EventKind.tags, round(time.time(), 3), tags))
+
+    def _append_line(self, event: Event) -> None:
+        data = format_event(event)
         with self.path.open("ab") as stream:
             stream.write(data)
+        self._reader.skip(len(data))
         self._learn(event)
-        self._known.size += len(data)
 
     def _learn(self, event: Event) -> None:
         known = self._known
@@ -305,48 +305,5 @@ class EventLog:
             known.told.update((event.run, name, step) for name in event.content["metrics"])
 
 
-def read_events(path: Path, *, after: int = -1) -> Iterator[Event]:
-    """Yields the events of a log in their order; a last line that is not finished yet is left out.
-
-    Args:
-        path: File `events.jsonl`.
-        after: Only events with a larger number.
-
-    Raises:
-        ArtifactError: The file does not exist, cannot be read or is damaged.
-    """
-    for event, _ in _read_lines(path):
-        if event.seq > after:
-            yield event
-
-
-def _read_lines(path: Path) -> Iterator[tuple[Event, int]]:
-    """Yields every event with the place in the file where its line ends."""
-    place = 0
-    try:
-        with path.open("rb") as stream:
-            for number, line in enumerate(stream):
-                if not line.endswith(b"\n"):
-                    return
-                place += len(line)
-                yield _read_event(path, number, line), place
-    except OSError as error:
-        message = f"{str(path)!r} cannot be read ({error.strerror or error})."
-        raise ArtifactError(message) from error
-
-
-def _read_event(path: Path, number: int, line: bytes) -> Event:
-    try:
-        content = json.loads(line)
-        return Event(
-            int(content.pop("seq")),
-            str(content.pop("run")),
-            EventKind(content.pop("kind")),
-            float(content.pop("time")),
-            content,
-        )
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        message = (
-            f"{str(path)!r} is damaged in line {number + 1} ({error}): move it away; the next command begins a new one."
-        )
-        raise ArtifactError(message) from error
+def _keep_finite(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items() if math.isfinite(value)}

@@ -1,8 +1,20 @@
 """Settings of what happens around a model once it can be trained: who is told, who is promoted, what is watched."""
 
+import re
 from dataclasses import dataclass, field
 
 from phytoscope.schema.choices import TrackSink, WandbMode
+
+_PASSWORD = re.compile(r"^[a-z+]+://[^/@]*:[^/@]*@")
+
+
+def holds_password(uri: str) -> bool:
+    """Whether an address holds a user's password, which would be written wherever the address is.
+
+    Args:
+        uri: For example `http://user:secret@host:5001`.
+    """
+    return _PASSWORD.match(uri) is not None
 
 
 @dataclass

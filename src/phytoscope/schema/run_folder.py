@@ -111,6 +111,11 @@ class RunFolder:
         return self.root / "novelty.safetensors"
 
     @property
+    def reference(self) -> Path:
+        """Held-out images with which new ones are compared; their features lie beside it."""
+        return self.root / "reference.parquet"
+
+    @property
     def external(self) -> Path:
         """Folder of the answers for further sets, one table a set."""
         return self.root / "external"
@@ -124,6 +129,11 @@ class RunFolder:
     def report_page(self) -> Path:
         """The report as one page."""
         return self.root / "report.html"
+
+    @property
+    def tracking(self) -> Path:
+        """Folder of what was told to whom of the event log."""
+        return self.root / "tracking"
 
     @property
     def figures(self) -> Path:

@@ -4,16 +4,18 @@ Each step writes its artefacts whole or not at all, records the hash of what it 
 nothing it depends on has changed.
 """
 
+import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.schema.run_folder import STEPS
 from phytoscope.steps.context import RunContext, choose_run_folder, read_report
 from phytoscope.steps.run_log import RunLog, log_said
+from phytoscope.steps.tracking import tracked
 
 __all__ = ["RunContext", "choose_run_folder", "read_report", "run_all", "run_step"]
 
@@ -25,11 +27,10 @@ def run_all(context: RunContext) -> EvaluationReport:
         PhytoscopeError: Anything the user can mend; what was finished is kept.
     """
     _end_after_following(context, "train")
-    with context.run.locked(), RunLog(context.run):
-        context = dataclasses.replace(context, say=log_said(context.say))
+    with _working(context) as working:
         for name in STEPS:
-            _check_further_sets(context, name)
-            _find_step(name)(context)
+            _check_further_sets(working, name)
+            _find_step(name)(working)
     return read_report(context.run)
 
 
@@ -46,13 +47,19 @@ def run_step(context: RunContext, name: str) -> None:
         PhytoscopeError: Anything else the user can mend.
     """
     _end_after_following(context, name)
-    with context.run.locked(), RunLog(context.run):
-        context = dataclasses.replace(context, say=log_said(context.say))
+    with _working(context) as working:
         if name == "train" and context.config.trainer.profile:
-            import_module("phytoscope.steps.profile").profile_training(context)
+            import_module("phytoscope.steps.profile").profile_training(working)
         else:
-            _check_further_sets(context, name)
-            _find_step(name)(context)
+            _check_further_sets(working, name)
+            _find_step(name)(working)
+
+
+@contextlib.contextmanager
+def _working(context: RunContext) -> Iterator[RunContext]:
+    log_kept = dataclasses.replace(context, say=log_said(context.say))
+    with context.run.locked(), RunLog(context.run), tracked(log_kept) as working:
+        yield working
 
 
 def _check_further_sets(context: RunContext, name: str) -> None:

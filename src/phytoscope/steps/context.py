@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import glob
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import yaml
 from phytoscope.errors import ArtifactError
 from phytoscope.schema.artifact import read_json, resolve_path, write_atomic
 from phytoscope.schema.config import RunConfig
+from phytoscope.schema.events import Journal, RunKind, SilentJournal
 from phytoscope.schema.progress import Progress, SilentProgress
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.schema.run_folder import RunFolder
@@ -21,6 +23,8 @@ from phytoscope.schema.run_folder import RunFolder
 Begin = Callable[[], None]
 _WHICH_DATA = ("kind", "root", "table", "images", "target", "label")
 """Settings that say which data a run or an inspection is about."""
+_AROUND = ("track", "promote", "monitor")
+"""Groups of settings that no artefact of a run depends on."""
 
 
 def _ignore(message: str) -> None:
@@ -36,12 +40,18 @@ class RunContext:
         run: Folder of the run.
         progress: Receiver of progress.
         say: Receiver of sentences for the user.
+        journal: Receiver of what trackers are told.
+        run_kind: What the run is to a tracker.
+        parent_run: Key of the tracked run that it is a part of.
     """
 
     config: RunConfig
     run: RunFolder
     progress: Progress = field(default_factory=SilentProgress)
     say: Callable[[str], None] = _ignore
+    journal: Journal = field(default_factory=SilentJournal)
+    run_kind: RunKind = RunKind.run
+    parent_run: str | None = None
 
 
 def choose_run_folder(config: RunConfig, *, fresh: bool = False) -> RunFolder:
@@ -60,9 +70,9 @@ def choose_run_folder(config: RunConfig, *, fresh: bool = False) -> RunFolder:
     if config.paths.run_dir is not None:
         return RunFolder(resolve_path(config.paths.run_dir, "paths.run_dir"))
     runs = resolve_path(config.paths.runs_dir, "paths.runs_dir")
-    wanted = plain_settings(config)
+    wanted = _leave_out_untrained(plain_settings(config))
     for candidate in sorted(runs.glob(f"*-{glob.escape(config.name)}*/config.yaml"), reverse=True) if not fresh else []:
-        if read_settings(candidate) == wanted:
+        if _leave_out_untrained(read_settings(candidate)) == wanted:
             return RunFolder(candidate.parent)
     stamp = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     place = runs / f"{stamp}-{config.name}"
@@ -71,6 +81,17 @@ def choose_run_folder(config: RunConfig, *, fresh: bool = False) -> RunFolder:
         count += 1
         place = runs / f"{stamp}-{config.name}-{count}"
     return RunFolder(place)
+
+
+def _leave_out_untrained(settings: Any) -> Any:
+    """Settings without those that no artefact of a run depends on: who is told, who is promoted, what is watched."""
+    if not isinstance(settings, dict):
+        return settings
+    words = settings.get("overrides")
+    kept = {key: value for key, value in settings.items() if key not in _AROUND}
+    if isinstance(words, list):
+        kept["overrides"] = [word for word in words if re.split("[.=]", str(word), maxsplit=1)[0] not in _AROUND]
+    return kept
 
 
 def read_settings(path: Path) -> Any:

@@ -15,6 +15,7 @@ from phytoscope.evaluate.classification import measure_classification
 from phytoscope.evaluate.regression import measure_regression
 from phytoscope.schema.artifact import hash_content, hash_file, write_atomic
 from phytoscope.schema.config import RunConfig
+from phytoscope.schema.events import RunKind
 from phytoscope.schema.report import EvaluationReport, MetricValue
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import (
@@ -37,6 +38,8 @@ from phytoscope.steps.prepare import run_prepare
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
 from phytoscope.steps.pseudo_labels import keep_apart
 from phytoscope.steps.run_log import RunLog, log_said
+from phytoscope.steps.telling import begin_parent, tell_fold, tell_folds
+from phytoscope.steps.tracking import ended, track_child, tracked
 from phytoscope.steps.train import train_prepared
 from phytoscope.steps.training_job import fit_preprocess
 from phytoscope.steps.trust import fit_reference
@@ -104,8 +107,12 @@ def cross_validate(context: RunContext) -> CrossValidation:
         SplitError: There are too few groups.
         PhytoscopeError: Anything else the user can mend; finished folds are kept.
     """
-    with context.run.locked(), RunLog(context.run):
-        context = dataclasses.replace(context, say=log_said(context.say))
+    folder = FoldsFolder(context.run.root / "folds")
+    # Its own log: the run itself may be trained in the same folder.
+    told = dataclasses.replace(context, run=RunFolder(folder.root), say=log_said(context.say))
+    with context.run.locked(), RunLog(context.run), tracked(told) as working:
+        journal = working.journal
+        context = dataclasses.replace(working, run=context.run)
         # A wrong further set is told before hours of training; its classes once the data are prepared.
         check_external(context.config)
         run_prepare(context)
@@ -114,13 +121,14 @@ def cross_validate(context: RunContext) -> CrossValidation:
         if context.config.task.pseudo_labels:
             # The test images are not among the rows of a fold, so what hangs together with them must go before.
             prepared = keep_apart(context, prepared, learned_from=(Split.train, Split.val, Split.calibration))
-        folder = FoldsFolder(context.run.root / "folds")
         learned = prepared.rows[prepared.rows[SPLIT] != Split.test.value]
         # How images become squares depends on their sizes alone, and members of an ensemble must see the same squares.
         preprocess = fit_preprocess(context.config, learned)
         numbers = sorted(int(number) for number in learned[FOLD].unique())
+        begin_parent(context, context.config, prepared, RunKind.cross_validation)
         tables = [_do_fold(context, prepared, folder, number, preprocess) for number in numbers]
         metrics = _summarise(context, folder, tables, learned)
+        tell_folds(journal, folder.metrics, metrics)
         folds = [folder.fold(number) for number in numbers]
         seen = hold_out(prepared, numbers[0], context.config).of(Split.train)
         joined = JoinedFolds(folder.ensemble, folds, folder.predictions, seen, preprocess)
@@ -165,8 +173,15 @@ def _do_fold(
     context: RunContext, prepared: PreparedData, folder: FoldsFolder, number: int, preprocess: Preprocess
 ) -> pd.DataFrame:
     say, run, config = context.say, folder.fold(number), context.config
-    context = dataclasses.replace(context, run=run, say=lambda text: say(f"fold {number}: {text}"))
+    child = track_child(context, run, RunKind.fold)
+    context = dataclasses.replace(child, say=lambda text: say(f"fold {number}: {text}"))
     data = hold_out(prepared, number, config)
+    with ended(context.journal):
+        return _predict_fold(context, data, number, preprocess)
+
+
+def _predict_fold(context: RunContext, data: PreparedData, number: int, preprocess: Preprocess) -> pd.DataFrame:
+    config, run = context.config, context.run
     train_prepared(context, data, preprocess=preprocess)
 
     def predict(begin: Begin) -> list[Path]:
@@ -181,7 +196,9 @@ def _do_fold(
 
     asked = [config.evaluate.novelty.value, config.evaluate.views]
     take_step(context, "evaluate", hash_content([hash_file(run.weights), data.split_hash, asked, __version__]), predict)
-    return pd.read_parquet(run.predictions)
+    table = pd.read_parquet(run.predictions)
+    tell_fold(context, data, _measure(table, config.data.task, data.unit))
+    return table
 
 
 def _summarise(

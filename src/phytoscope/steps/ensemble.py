@@ -14,18 +14,22 @@ from phytoscope.models.meaning import Meaning
 from phytoscope.predict.description import describe_meaning
 from phytoscope.predict.package import save_package, verify_package
 from phytoscope.predict.predictor import Predictor
+from phytoscope.predict.reference_files import FeatureKeeper, choose_reference, keep_reference
 from phytoscope.predict.trust_files import read_trust, write_trust
 from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_atomic, write_json
 from phytoscope.schema.config import RunConfig
+from phytoscope.schema.events import RunKind
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.schema.run_folder import RunFolder
-from phytoscope.schema.table import PATH, SPLIT, Split
+from phytoscope.schema.table import PATH, SHA256, SPLIT, Split
 from phytoscope.steps.context import Begin, RunContext, plain_settings, read_report, take_step
 from phytoscope.steps.evaluate import describe_run, predict_rows, report_predictions, report_trust
 from phytoscope.steps.external import hash_external, score_external
 from phytoscope.steps.package import list_known, name_metrics
 from phytoscope.steps.package_parts import list_parts
 from phytoscope.steps.prepared import PreparedData, open_cache
+from phytoscope.steps.telling import begin_child, tell_ensemble
+from phytoscope.steps.tracking import ended, track_child
 from phytoscope.steps.training_job import load_trained
 from phytoscope.steps.trust import fit_reference, read_wishes
 from phytoscope.transforms.preprocess import Preprocess
@@ -86,17 +90,26 @@ def join_folds(context: RunContext, prepared: PreparedData, joined: JoinedFolds)
     Raises:
         PhytoscopeError: Anything the user can mend.
     """
-    say, config, run = context.say, context.config, joined.run
-    context = dataclasses.replace(context, run=run, say=lambda text: say(f"ensemble: {text}"))
+    say, run = context.say, joined.run
+    child = track_child(context, run, RunKind.ensemble)
+    context = dataclasses.replace(child, say=lambda text: say(f"ensemble: {text}"))
+    with ended(context.journal):
+        return _join(context, prepared, joined)
+
+
+def _join(context: RunContext, prepared: PreparedData, joined: JoinedFolds) -> EvaluationReport | None:
+    config, run = context.config, context.run
     settings = plain_settings(config)
     files = [hash_file(fold.weights) for fold in joined.folds] + [hash_file(joined.apart)]
     known = [settings["evaluate"], config.seed, hash_external(config), settings["name"]]
     inputs = hash_content([files, prepared.split_hash, known, __version__])
     has_test = len(prepared.of(Split.test)) > 0
+    begin_child(context, prepared, inputs)
     take_step(context, "evaluate", inputs, _evaluator(context, prepared, joined, has_test=has_test))
     report = read_report(run) if has_test else None
     inputs = hash_content([inputs, settings["package"]])
     take_step(context, "package", inputs, _packer(context, prepared, joined.folds, report))
+    tell_ensemble(context, report)
     return report
 
 
@@ -133,8 +146,11 @@ def _evaluator(
         if not has_test:
             return kept
         rows = prepared.of(Split.test).reset_index(drop=True)
-        predictions = predict_rows(context, predictor, cache, rows)
-        return [*kept, *_report(context, prepared, predictor, predictions, len(joined.folds))]
+        keeper = FeatureKeeper(choose_reference(rows, context.config.seed))
+        predictions = predict_rows(context, predictor, cache, rows, keeper)
+        written = _report(context, prepared, predictor, predictions, len(joined.folds))
+        answers = pd.read_parquet(context.run.answers)
+        return [*kept, *written, *keep_reference(context.run.root, answers, rows[SHA256].tolist(), keeper)]
 
     return evaluate
 

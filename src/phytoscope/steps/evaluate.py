@@ -22,6 +22,7 @@ from phytoscope.predict.description import describe_meaning
 from phytoscope.predict.package import state_hash
 from phytoscope.predict.prediction_table import predict_table
 from phytoscope.predict.predictor import Predictor
+from phytoscope.predict.reference_files import FeatureKeeper, choose_reference, keep_reference
 from phytoscope.predict.trust_files import write_trust
 from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_atomic, write_json
 from phytoscope.schema.config import RunConfig
@@ -53,6 +54,7 @@ from phytoscope.steps.external import hash_external, score_external
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
 from phytoscope.steps.report_page import write_page
 from phytoscope.steps.robustness import measure_robustness
+from phytoscope.steps.telling import tell_evaluation
 from phytoscope.steps.train import check_trained
 from phytoscope.steps.training_job import load_trained, read_columns
 from phytoscope.steps.trust import fit_reference, fit_run_trust, read_wishes
@@ -84,6 +86,7 @@ def run_evaluate(context: RunContext) -> None:
         ]
     )
     take_step(context, "evaluate", inputs, lambda begin: _write(context, prepared, begin))
+    tell_evaluation(context, prepared)
 
 
 def _check_slices(prepared: PreparedData, config: RunConfig) -> None:
@@ -148,7 +151,8 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
     train = prepared.of(Split.train)
     predictor.novelty = fit_reference(context, predictor, cache, train)
     rows = prepared.rows[prepared.rows[SPLIT] != Split.train.value].reset_index(drop=True)
-    predictions = predict_rows(context, predictor, cache, rows)
+    keeper = FeatureKeeper(choose_reference(rows, config.seed))
+    predictions = predict_rows(context, predictor, cache, rows, keeper)
     check_predictions(predictions, prepared.split)
     wishes = read_wishes(config, predictor)
     predictor.trust = fit_run_trust(predictions, predictor, wishes)
@@ -158,6 +162,7 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
         with write_atomic(path) as temporary:
             table.to_parquet(temporary, index=False)
     kept = write_trust(run.root, predictor.trust, predictor.novelty)
+    kept += keep_reference(run.root, answers, rows[SHA256].tolist(), keeper)
     report = report_predictions(config, prepared, predictor, answers, train, name=config.name)
     explained = explain_run(context, prepared, predictor, cache, answers)
     report = dataclasses.replace(
@@ -204,7 +209,13 @@ def report_trust(
     )
 
 
-def predict_rows(context: RunContext, predictor: Predictor, cache: PixelCache, rows: pd.DataFrame) -> pd.DataFrame:
+def predict_rows(
+    context: RunContext,
+    predictor: Predictor,
+    cache: PixelCache,
+    rows: pd.DataFrame,
+    keeper: FeatureKeeper | None = None,
+) -> pd.DataFrame:
     """Answers for some rows, beside what is known of them: row 7 of the data flow.
 
     Args:
@@ -212,6 +223,7 @@ def predict_rows(context: RunContext, predictor: Predictor, cache: PixelCache, r
         predictor: The model.
         cache: Squares of the rows.
         rows: Rows of the manifest joined with a split, numbered from 0.
+        keeper: Receives the features of all rows; None when nobody wants them.
     """
     config = context.config
     answers = predict_table(
@@ -222,6 +234,7 @@ def predict_rows(context: RunContext, predictor: Predictor, cache: PixelCache, r
         covariates=read_columns(rows),
         batch_size=config.evaluate.batch_size,
         progress=context.progress,
+        keeper=keeper,
     )
     answer = LABEL if config.data.task is Task.classification else TARGET
     more = {target.name: target.unit for target in predictor.meaning.targets[1:]}

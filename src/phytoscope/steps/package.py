@@ -17,6 +17,7 @@ from phytoscope.steps.context import Begin, RunContext, check_whole, plain_setti
 from phytoscope.steps.evaluate import build_predictor
 from phytoscope.steps.package_parts import list_parts
 from phytoscope.steps.prepared import PreparedData, read_prepared
+from phytoscope.steps.telling import tell_package
 from phytoscope.steps.train import check_trained
 from phytoscope.steps.training_job import read_columns
 
@@ -33,9 +34,12 @@ def run_package(context: RunContext) -> None:
     run = context.run
     check_whole(run, "evaluate")
     settings = plain_settings(context.config)
-    files = [hash_file(path) for path in (run.weights, run.report, run.trust)]
+    # Data without held-out images leave nothing with which new images could be compared.
+    reference = [run.reference] if run.reference.is_file() else []
+    files = [hash_file(path) for path in (run.weights, run.report, run.trust, *reference)]
     inputs = hash_content([*files, settings["package"], __version__])
     take_step(context, "package", inputs, lambda begin: _write(context, prepared, begin))
+    tell_package(context, prepared)
 
 
 def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Path]:

@@ -16,6 +16,7 @@ from phytoscope.configs.experiment_file import write_experiment
 from phytoscope.errors import ConfigError, TrainingError, require, storage_error
 from phytoscope.schema.artifact import hash_content, resolve_path, write_atomic
 from phytoscope.schema.config import RunConfig
+from phytoscope.schema.events import RunKind
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import Split, Task
@@ -24,6 +25,8 @@ from phytoscope.steps.prepare import run_prepare
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
 from phytoscope.steps.run_log import RunLog, log_said
 from phytoscope.steps.sweep_trial import SweepFolder, SweepPlan, work_in_processes, work_trials
+from phytoscope.steps.telling import begin_parent, tell_sweep
+from phytoscope.steps.tracking import find_key, tracked
 from phytoscope.steps.train import hash_training_inputs
 from phytoscope.steps.training_job import fit_preprocess
 from phytoscope.train.plan import plan_training
@@ -85,11 +88,13 @@ def run_sweep(config: RunConfig, *, progress: Progress, say: Callable[[str], Non
     dimensions = read_space(config.sweep.space)
     _check_corners(config, dimensions)
     folder, storage = choose_places(config)
-    with RunLog(RunFolder(folder.root)):
-        say = log_said(say)
-        context = RunContext(config, folder.data, progress, say)
-        prepared = _prepare(context, folder)
+    place = RunFolder(folder.root)
+    with RunLog(place), tracked(RunContext(config, place, progress, log_said(say))) as context:
+        say = context.say
+        prepared = _prepare(dataclasses.replace(context, run=folder.data), folder)
+        begin_parent(context, config, prepared, RunKind.sweep)
         plan = _plan(config, prepared, folder, storage, dimensions)
+        plan = dataclasses.replace(plan, parent_run=find_key(context.journal))
         say(f"sweep folder: {folder.root}; trials are judged by {plan.metric}, test is not looked at")
         # A storage of another sweep is refused before any process is started.
         plan.open_study()
@@ -97,7 +102,9 @@ def run_sweep(config: RunConfig, *, progress: Progress, say: Callable[[str], Non
             work_in_processes(plan, progress, say)
         else:
             work_trials(plan, progress, say)
-        return _conclude(plan, progress)
+        result = _conclude(plan, progress)
+        tell_sweep(context.journal, result.folder.table, result.folder.figures, result.trials)
+        return result
 
 
 def choose_places(config: RunConfig) -> tuple[SweepFolder, Path]:

@@ -16,11 +16,13 @@ import filelock
 from phytoscope.configs import compose_config
 from phytoscope.errors import ConfigError, DataValidationError, PhytoscopeError, TrainingError, require, storage_error
 from phytoscope.schema.config import RunConfig
+from phytoscope.schema.events import EventLog, RunKind
 from phytoscope.schema.progress import Progress, SilentProgress
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.steps.context import RunContext
 from phytoscope.steps.prepared import PreparedData, read_prepared
 from phytoscope.steps.run_log import RunLog, log_said
+from phytoscope.steps.tracking import ended
 from phytoscope.steps.train import train_prepared
 from phytoscope.train.sweep.space import Dimension, word_setting
 from phytoscope.train.sweep.study import (
@@ -34,6 +36,8 @@ from phytoscope.train.sweep.study import (
     requeue_trial,
 )
 from phytoscope.train.sweep.watcher import TrialWatcher, read_objective, report_history
+
+_STATE = "phytoscope.state"
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ class SweepPlan:
         frozen_epochs: First epochs in which only the head is trained; nobody is judged by them.
         metric: What is minimised, in words.
         ends_at: Time after which no trial begins, seconds since 1970; None when any may.
+        parent_run: Key of the tracked run of the sweep.
     """
 
     config: RunConfig
@@ -114,6 +119,7 @@ class SweepPlan:
     frozen_epochs: int
     metric: str
     ends_at: float | None
+    parent_run: str | None = None
 
     def open_study(self) -> Any:
         """The study of this sweep."""
@@ -153,7 +159,17 @@ def work_trials(plan: SweepPlan, progress: Progress, say: Callable[[str], None])
                 # Held for as long as the trial is at work, and let go of by the system when the process dies.
                 held.enter_context(run.locked())
             held.enter_context(RunLog(run))
-            _do_trial(plan, study, trial, prepared, RunContext(plan.config, run, progress, say))
+            context = RunContext(
+                plan.config,
+                run,
+                progress,
+                say,
+                journal=EventLog(run),
+                run_kind=RunKind.trial,
+                parent_run=plan.parent_run,
+            )
+            with ended(context.journal):
+                _do_trial(plan, study, trial, prepared, context)
         with plan.folder.locked():
             _keep_best(plan, study)
 
@@ -194,12 +210,14 @@ def _do_trial(plan: SweepPlan, study: Any, trial: Any, prepared: PreparedData, c
     except pruned as reason:
         study.tell(trial, state=states.PRUNED)
         is_told = True
+        context.journal.tags({_STATE: "pruned"})
         context.say(str(reason))
     except (TrainingError, ConfigError, DataValidationError) as error:
         # These settings cannot be trained with; others perhaps can.
         trial.set_user_attr(REASON, str(error))
         study.tell(trial, state=states.FAIL)
         is_told = True
+        context.journal.tags({_STATE: "failed", "phytoscope.reason": str(error)})
         context.say(f"failed: {error}")
     finally:
         if not is_told:

@@ -18,6 +18,7 @@ from phytoscope.steps.prepare import run_prepare
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
 from phytoscope.steps.pseudo_labels import clear_teacher, learn_from_unlabelled
 from phytoscope.steps.ranks import call_others, check_divided
+from phytoscope.steps.telling import tell_training, training_told
 from phytoscope.steps.training_job import build_job, fit_preprocess, save_trained
 from phytoscope.train.checkpoints import LAST_NAME, can_continue
 from phytoscope.train.modes import check_mode, fit_job
@@ -73,6 +74,7 @@ def train_prepared(
         inputs,
         lambda begin: _write(context, prepared, begin, watchers, preprocess, start_over=start_over),
     )
+    tell_training(context, prepared)
 
 
 def hash_training_inputs(config: RunConfig, prepared: PreparedData) -> str:
@@ -142,7 +144,8 @@ def _write(
     if config.task.pseudo_labels:
         job = learn_from_unlabelled(context, prepared, preprocess, job)
     call_others(config.trainer, run)
-    mode = fit_job(dataclasses.replace(job, watchers=watchers))
+    with training_told(context, job.config, prepared, hash_training_inputs(config, prepared)):
+        mode = fit_job(dataclasses.replace(job, watchers=watchers, journal=context.journal))
     job = dataclasses.replace(job, meaning=settle_meaning(job))
     save_trained(job, run, origin=origin, mode=mode)
     clear_teacher(run)

@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from phytoscope.errors import ArtifactError
+from phytoscope.errors import ArtifactError, ConfigError
 from phytoscope.schema.artifact import hash_content, read_json, resolve_path, write_json
 from phytoscope.schema.choices import TrackSink, WandbMode
 from phytoscope.schema.config import RunConfig
+from phytoscope.schema.operate import holds_password
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 
@@ -58,7 +59,7 @@ def resolve_targets(config: RunConfig) -> list[TrackTarget]:
         config: `track` and `paths.runs_dir` are read.
 
     Raises:
-        ConfigError: A path names a home directory that does not exist.
+        ConfigError: A path names a home directory that does not exist, or an address holds a password.
     """
     track, runs = config.track, resolve_path(config.paths.runs_dir, "paths.runs_dir")
     places = {TrackSink.mlflow: find_uri(config), TrackSink.wandb: str(runs / "wandb")}
@@ -75,12 +76,17 @@ def find_uri(config: RunConfig) -> str:
         config: `track.uri` and `paths.runs_dir` are read.
 
     Raises:
-        ConfigError: A path names a home directory that does not exist.
+        ConfigError: A path names a home directory that does not exist, or the address holds a password.
     """
-    if config.track.uri is not None:
-        return config.track.uri
-    named = os.environ.get(URI_VARIABLE, "").strip()
+    named = os.environ.get(URI_VARIABLE, "").strip() if config.track.uri is None else config.track.uri
     if named:
+        if holds_password(named):
+            message = (
+                f"the address of MLflow ({'track.uri' if config.track.uri else URI_VARIABLE}) holds a password, which "
+                "would be written beside every run: leave it out, and set the environment variables "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+            )
+            raise ConfigError(message)
         return named
     return local_uri(resolve_path(config.paths.runs_dir, "paths.runs_dir") / "mlflow")
 

@@ -8,6 +8,7 @@ import pandas as pd
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from phytoscope.schema.artifact import write_atomic
+from phytoscope.schema.events import Journal
 from phytoscope.schema.progress import Progress, SilentProgress
 
 
@@ -39,8 +40,9 @@ class PatientStopping(EarlyStopping):
 class HistoryWriter(Callback):
     """Writes one row an epoch; a resumed run keeps the rows of the epochs before."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, journal: Journal) -> None:
         self._path = path
+        self._journal = journal
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Adds the row of this epoch."""
@@ -53,6 +55,7 @@ class HistoryWriter(Callback):
         rows = pd.read_csv(self._path, dtype=str).to_dict("records") if self._path.exists() and epoch > 0 else []
         with write_atomic(self._path) as temporary:
             pd.DataFrame([*(old for old in rows if int(old["epoch"]) < epoch), row]).to_csv(temporary, index=False)
+        self._journal.metrics({name: value for name, value in row.items() if name != "epoch"}, step=epoch)
 
 
 class ProgressReporter(Callback):

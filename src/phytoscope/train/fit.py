@@ -17,6 +17,7 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 from phytoscope.data.datamodule import PlantDataModule
 from phytoscope.errors import ConfigError, TrainingError
 from phytoscope.schema.config import TrainerConfig
+from phytoscope.schema.events import Journal, SilentJournal
 from phytoscope.schema.progress import Progress
 from phytoscope.train.averaging import find_first_averaged
 from phytoscope.train.callbacks import HistoryWriter, PatientStopping, ProgressReporter
@@ -40,6 +41,7 @@ def fit_task(
     history_path: Path,
     progress: Progress,
     watchers: Sequence[Callback] = (),
+    journal: Journal | None = None,
 ) -> Path:
     """Trains until the last epoch or until the validation metric no longer improves.
 
@@ -54,6 +56,7 @@ def fit_task(
         history_path: CSV with one row an epoch.
         progress: Told about every batch.
         watchers: Further Lightning callbacks.
+        journal: Told the numbers of every epoch; nobody when None.
 
     Returns:
         The checkpoint of the best epoch; `restore_network` brings it into the network.
@@ -69,7 +72,8 @@ def fit_task(
         message = "trainer.max_epochs and trainer.patience are open: fill them in with plan_training first."
         raise ConfigError(message)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    callbacks = [*watchers, *_build_callbacks(config, config.patience, folder, history_path, progress)]
+    history = HistoryWriter(history_path, SilentJournal() if journal is None else journal)
+    callbacks = [*watchers, *_build_callbacks(config, config.patience, folder, history, progress)]
     strategy = choose_strategy(config, os.environ, frozen_first=task.is_frozen_at_first)
     check_sendable(task.network, strategy)
     trainer = _build_trainer(config, callbacks, folder, strategy)
@@ -92,7 +96,7 @@ def fit_task(
 
 
 def _build_callbacks(
-    config: TrainerConfig, patience: int, folder: Path, history_path: Path, progress: Progress
+    config: TrainerConfig, patience: int, folder: Path, history: HistoryWriter, progress: Progress
 ) -> list[Callback]:
     return [
         QuietProcess(),
@@ -104,7 +108,7 @@ def _build_callbacks(
             check_on_train_epoch_end=True,
         ),
         # The history must be on the disk before the checkpoint that says the epoch is done.
-        HistoryWriter(history_path),
+        history,
         ProgressReporter(progress, SMOOTHED),
         EpochCheckpoint(
             dirpath=folder,

@@ -1,7 +1,7 @@
 """Everything that one training needs, whatever way it takes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lightning.pytorch.callbacks import Callback
@@ -11,6 +11,7 @@ from phytoscope.models.adapters import Adaptation
 from phytoscope.models.meaning import Meaning
 from phytoscope.models.network import PlantNetwork
 from phytoscope.schema.config import RunConfig
+from phytoscope.schema.events import Journal, SilentJournal
 from phytoscope.schema.progress import Progress
 from phytoscope.transforms.augment import Augmentation
 from phytoscope.transforms.preprocess import Preprocess
@@ -39,6 +40,7 @@ class TrainingJob:
         progress: Told about every batch.
         say: Receiver of sentences for the user.
         watchers: Further Lightning callbacks, for the ways of training that go by epochs.
+        journal: Receiver of what trackers are told.
     """
 
     config: RunConfig
@@ -56,3 +58,4 @@ class TrainingJob:
     progress: Progress
     say: Callable[[str], None]
     watchers: tuple[Callback, ...] = ()
+    journal: Journal = field(default_factory=SilentJournal)

@@ -72,6 +72,7 @@ def fit_batches(job: TrainingJob, *, num_workers: int, compile_first: bool = Fal
             history_path=job.history_path,
             progress=job.progress,
             watchers=watchers,
+            journal=job.journal,
         )
     restore_network(job.network, best)
 

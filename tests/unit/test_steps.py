@@ -14,6 +14,7 @@ from phytoscope.configs import compose_config
 from phytoscope.errors import ArtifactError, ConfigError
 from phytoscope.predict.package import load_package
 from phytoscope.schema.artifact import read_json
+from phytoscope.schema.events import EventLog
 from phytoscope.schema.run_folder import STEPS, RunFolder
 from phytoscope.steps import choose_run_folder, read_report
 
@@ -45,6 +46,7 @@ def test_run_folder_holds_what_is_promised(whole) -> None:
     promised = [whole.config, whole.manifest, whole.rejected, whole.split, whole.history, whole.predictions]
     promised += [whole.warnings, whole.unlabelled, whole.log, whole.answers, whole.trust, whole.novelty]
     promised += [whole.report, whole.report_page, whole.checkpoints / "best.ckpt", whole.package / "package.json"]
+    promised += [EventLog(whole).path, whole.reference, whole.reference.with_suffix(".safetensors")]
     assert all(path.is_file() for path in promised)
     assert list(whole.figures.iterdir())
     assert {path.name for path in whole.root.iterdir() if not path.name.startswith(".")} <= {

@@ -28,7 +28,7 @@ from phytoscope.steps.external import hash_external, score_external
 from phytoscope.steps.package import list_known, name_metrics
 from phytoscope.steps.package_parts import list_parts
 from phytoscope.steps.prepared import PreparedData, open_cache
-from phytoscope.steps.telling import begin_child, tell_ensemble
+from phytoscope.steps.telling import tell_ensemble
 from phytoscope.steps.tracking import ended, track_child
 from phytoscope.steps.training_job import load_trained
 from phytoscope.steps.trust import fit_reference, read_wishes
@@ -104,12 +104,11 @@ def _join(context: RunContext, prepared: PreparedData, joined: JoinedFolds) -> E
     known = [settings["evaluate"], config.seed, hash_external(config), settings["name"]]
     inputs = hash_content([files, prepared.split_hash, known, __version__])
     has_test = len(prepared.of(Split.test)) > 0
-    begin_child(context, prepared, inputs)
     take_step(context, "evaluate", inputs, _evaluator(context, prepared, joined, has_test=has_test))
     report = read_report(run) if has_test else None
     inputs = hash_content([inputs, settings["package"]])
     take_step(context, "package", inputs, _packer(context, prepared, joined.folds, report))
-    tell_ensemble(context, report)
+    tell_ensemble(context, prepared, report, inputs=inputs)
     return report
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from phytoscope import __version__
-from phytoscope.schema.artifact import hash_content, read_json
+from phytoscope.schema.artifact import hash_content, hash_file, read_json
 from phytoscope.schema.config import RunConfig
 from phytoscope.schema.events import EventKind, EventLog, Journal, RunKind, read_events
 from phytoscope.schema.metric import MetricValue
@@ -123,17 +123,6 @@ def begin_parent(context: RunContext, config: RunConfig, prepared: PreparedData,
     _begin(context, config, prepared, hash_content([kind.value, prepared.data_hash, prepared.split_hash, asked]), kind)
 
 
-def begin_child(context: RunContext, prepared: PreparedData, inputs: str) -> None:
-    """Begins the tracked run of a child that is not trained itself, such as an ensemble.
-
-    Args:
-        context: Settings, folder and journal.
-        prepared: The data.
-        inputs: Hash of all that it depends on.
-    """
-    _begin(context, context.config, prepared, inputs, context.run_kind)
-
-
 def tell_fold(context: RunContext, prepared: PreparedData, metrics: list[MetricValue]) -> None:
     """Tells how the network of a fold did on the groups it never saw, as `test/<metric>` of the fold.
 
@@ -166,23 +155,32 @@ def tell_folds(journal: Journal, path: Path, metrics: pd.DataFrame) -> None:
         for column, form in columns
         if pd.notna(row[column])
     }
-    journal.metrics(named)
-    journal.artifact(path, TABLES)
+    content = hash_file(path)
+    if isinstance(journal, EventLog) and _read_marks(journal).get("folds") != content:
+        journal.metrics(named)
+        journal.artifact(path, TABLES)
+        journal.tags({f"{_STEP_MARK}folds": content})
 
 
-def tell_ensemble(context: RunContext, report: EvaluationReport | None) -> None:
-    """Tells how an ensemble does, and of its package.
+def tell_ensemble(context: RunContext, prepared: PreparedData, report: EvaluationReport | None, *, inputs: str) -> None:
+    """Tells how an ensemble does, and of its package, unless that was told.
 
     Args:
-        context: Folder and journal of the ensemble.
+        context: Settings, folder and journal of the ensemble.
+        prepared: The data.
         report: What was measured on test; None when there is no test.
+        inputs: Hash of all that it depends on.
     """
     run, journal = context.run, context.journal
+    if not isinstance(journal, EventLog) or _read_marks(journal).get("package") == inputs:
+        return
+    _begin(context, context.config, prepared, inputs, context.run_kind)
     if report is not None:
         journal.metrics(name_results(report))
         for path in (run.predictions, run.answers, run.report):
             journal.artifact(path, TABLES)
     journal.package(run.package)
+    journal.tags({f"{_STEP_MARK}package": inputs})
 
 
 def tell_sweep(journal: Journal, table: Path, figures: Path, trials: pd.DataFrame) -> None:

@@ -34,8 +34,14 @@ def tracked(context: RunContext) -> Iterator[RunContext]:
     if targets:
         save_targets(context.run.tracking, targets)
         courier = start_courier(context.run.root, targets)
-    with ended(log):
-        yield dataclasses.replace(context, journal=log)
+    try:
+        with ended(log):
+            yield dataclasses.replace(context, journal=log)
+    except BaseException:
+        if courier is not None:
+            # Whoever meets an error reads it at once; the rest is told while nobody waits.
+            courier.wait(0.0)
+        raise
     if courier is None:
         return
     context.progress.start("Telling the trackers", None)

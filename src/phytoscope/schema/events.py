@@ -227,6 +227,15 @@ class EventLog:
             if not self._known.ended:
                 self._add(EventKind.end, {"status": status.value, "reason": reason})
 
+    def events(self) -> list[Event]:
+        """All events so far, in their order; a log that was damaged is saved first.
+
+        Raises:
+            StorageError: A damaged log cannot be saved.
+        """
+        with self._opened():
+            return list(read_events(self.path)) if self.path.exists() else []
+
     def _write(self, kind: EventKind, content: dict[str, Any]) -> None:
         with self._opened():
             self._add(kind, content)
@@ -258,9 +267,11 @@ class EventLog:
             self._notice = f"{lost} damaged lines of the event log could not be read; they are kept in {aside.name}"
             self._forget()
             self._read_on()
+            # Numbers that were told already are not given to other events.
+            self._known.count += lost
 
     def _forget(self) -> None:
-        self._reader, self._known = LogReader(self.path), _Known()
+        self._reader, self._known = LogReader(self.path), _Known(self._known.count)
 
     def _read_on(self) -> None:
         for event in self._reader.read():

@@ -77,7 +77,7 @@ class MonitorConfig:
         false_alarm: Chance of ever crying wolf, over all looks together, as long as nothing has changed.
         max_images: New images of one look that are compared, drawn by group; all when None.
         min_images: Fewer new images are waited for.
-        draws: Permutations behind each significance.
+        draws: Permutations behind each significance; more where something stands out and its threshold needs them.
     """
 
     incoming: str | None = None

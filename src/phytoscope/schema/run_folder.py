@@ -260,7 +260,9 @@ class RunFolder:
             return
         # The log of a run that failed before its first step is ours too.
         foreign = sorted(
-            entry.name for entry in self.root.iterdir() if not entry.name.startswith(".") and entry != self.log
+            entry.name
+            for entry in self.root.iterdir()
+            if not entry.name.startswith(".") and entry not in (self.log, self.tracking)
         )
         if foreign:
             shown = ", ".join(repr(name) for name in foreign[:5]) + (", ..." if len(foreign) > 5 else "")
@@ -272,5 +274,6 @@ class RunFolder:
 
     def _clear_leftovers(self) -> None:
         clear_leftovers(self.root)
-        for folder in [entry for entry in self.root.iterdir() if entry.is_dir()]:
+        # Processes that outlive the run may be telling trackers, and clear up after themselves.
+        for folder in [entry for entry in self.root.iterdir() if entry.is_dir() and entry != self.tracking]:
             clear_leftovers(folder)

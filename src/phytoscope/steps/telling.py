@@ -11,7 +11,7 @@ import pandas as pd
 from phytoscope import __version__
 from phytoscope.schema.artifact import hash_content, hash_file, read_json
 from phytoscope.schema.config import RunConfig
-from phytoscope.schema.events import EventKind, EventLog, Journal, RunKind, read_events
+from phytoscope.schema.events import EventKind, EventLog, Journal, RunKind
 from phytoscope.schema.metric import MetricValue
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.schema.table import SPLIT, Task
@@ -290,11 +290,9 @@ def _tell_once(context: RunContext, step: str, prepared: PreparedData, tell: Cal
 
 def _read_marks(log: EventLog) -> dict[str, str]:
     """What was told of the run that events belong to now: step -> hash of what the step was made from."""
-    if not log.path.exists():
-        return {}
     marks: dict[str, str] = {}
     key = ""
-    for event in read_events(log.path):
+    for event in log.events():
         if event.run != key:
             key, marks = event.run, {}
         if event.kind is EventKind.tags:
@@ -305,7 +303,7 @@ def _read_marks(log: EventLog) -> dict[str, str]:
 
 def _find_step(journal: Journal) -> int:
     """A place on the axis of epochs behind all that was told: an evaluation that is repeated has a place of its own."""
-    events = read_events(journal.path) if isinstance(journal, EventLog) else ()
+    events = journal.events() if isinstance(journal, EventLog) else []
     return max((int(event.content["step"]) for event in events if event.kind is EventKind.metrics), default=-1) + 1
 
 

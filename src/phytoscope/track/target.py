@@ -12,6 +12,7 @@ from phytoscope.schema.config import RunConfig
 from phytoscope.schema.operate import holds_password
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
+_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -87,17 +88,23 @@ def find_uri(config: RunConfig) -> str:
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
             )
             raise ConfigError(message)
-        return named
+        return _make_absolute(named)
     return local_uri(resolve_path(config.paths.runs_dir, "paths.runs_dir") / "mlflow")
 
 
 def local_uri(folder: Path) -> str:
     """The tracking URI of a store in a folder: the file `mlflow.db`; its artefacts go to `artifacts` beside it."""
-    return f"sqlite:///{(folder / 'mlflow.db').as_posix()}"
+    return f"{_SQLITE}{(folder / 'mlflow.db').as_posix()}"
+
+
+def _make_absolute(uri: str) -> str:
+    # The run may be told later from another folder.
+    path = uri.removeprefix(_SQLITE)
+    return f"{_SQLITE}{Path(path).absolute().as_posix()}" if uri.startswith(_SQLITE) and path else uri
 
 
 def save_targets(folder: Path, targets: list[TrackTarget]) -> None:
-    """Adds targets to those that a run is told to.
+    """Adds targets to those that a run is told to; a list that is damaged is begun anew.
 
     Args:
         folder: Folder `tracking` of the run.
@@ -105,10 +112,13 @@ def save_targets(folder: Path, targets: list[TrackTarget]) -> None:
 
     Raises:
         StorageError: The place cannot be written.
-        ArtifactError: The file that is there is damaged.
     """
-    known = {target.id: target for target in [*load_targets(folder), *targets]}
-    write_json(folder / "targets.json", [asdict(target) for target in known.values()])
+    try:
+        known = load_targets(folder)
+    except ArtifactError:
+        known = []
+    all_targets = {target.id: target for target in [*known, *targets]}
+    write_json(folder / "targets.json", [asdict(target) for target in all_targets.values()])
 
 
 def load_targets(folder: Path) -> list[TrackTarget]:

@@ -103,7 +103,7 @@ def compare_answers(
         DataValidationError: A table cannot be trusted.
         ConfigError: A slice names no column.
     """
-    _check_alike(first, second)
+    check_alike(first, second)
     matched = match_rows(first, second, split)
     task, names = first.task, first.class_names
     sampler = GroupSampler(matched.first[GROUP_ID], plan)
@@ -167,7 +167,12 @@ def match_rows(first: Answers, second: Answers, split: Split) -> Matched:
     return Matched(rows_a, rows_b, len(tables[0]) - len(common), len(tables[1]) - len(common))
 
 
-def _check_alike(first: Answers, second: Answers) -> None:
+def check_alike(first: Answers, second: Answers) -> None:
+    """Makes sure that two models answer the same question.
+
+    Raises:
+        ArtifactError: Task, classes, unit or target differ.
+    """
     faults = []
     if first.task != second.task:
         faults.append(f"{first.name!r} is about {first.task}, {second.name!r} about {second.task}")

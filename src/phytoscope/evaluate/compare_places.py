@@ -43,8 +43,14 @@ class Wins:
 
 
 @dataclass(frozen=True)
-class _Cut:
-    """One way to cut the images: the place of each, -1 for none, and the names of the places."""
+class Cut:
+    """One way to cut the images.
+
+    Attributes:
+        what: `class`, `decile` of the true value, or the name of a column.
+        names: Names of the places.
+        codes: Place of each image, shape (N,), int64, -1 for none.
+    """
 
     what: str
     names: list[str]
@@ -76,33 +82,51 @@ def compare_places(
     Raises:
         ConfigError: A slice names no column.
     """
-    cuts = list(_iterate_cuts(rows, wins, task, class_names, slices))
+    cuts = list(iterate_cuts(rows, wins.truth, task, class_names, slices))
     n_places = sum(len(cut.names) for cut in cuts)
     level = (1.0 - sampler.plan.confidence) / max(1, n_places)
     found = [place for cut in cuts for place in _compare_cut(cut, wins, sampler, level)]
     return found + _find_groups(wins, sampler)
 
 
-def _iterate_cuts(
-    rows: pd.DataFrame, wins: Wins, task: Task, class_names: list[str], slices: Sequence[str]
-) -> Iterator[_Cut]:
+def iterate_cuts(
+    rows: pd.DataFrame,
+    truth: IntArray | FloatArray,
+    task: Task,
+    class_names: list[str],
+    slices: Sequence[str],
+    deciles: int = _DECILES,
+) -> Iterator[Cut]:
+    """The ways to cut some images: by class or by the true value, then by columns.
+
+    Args:
+        rows: Rows of the table of predictions.
+        truth: Index of the true class, or true value, shape (N,).
+        task: Classification or regression.
+        class_names: In the order of the indices.
+        slices: Columns asked for, beside those that are always looked at.
+        deciles: Most parts of the range of true values.
+
+    Raises:
+        ConfigError: A slice names no column.
+    """
     if task == Task.classification:
-        yield _Cut("class", class_names, wins.truth.astype(np.int64))
+        yield Cut("class", class_names, truth.astype(np.int64))
     else:
-        target = wins.truth.astype(np.float64)
-        parts = describe_deciles(target, target, _DECILES)
+        target = truth.astype(np.float64)
+        parts = describe_deciles(target, target, deciles)
         codes = np.searchsorted(np.array([part.lower for part in parts]), target, side="right") - 1
-        yield _Cut("decile", [f"{part.lower:.4g} to {part.upper:.4g}" for part in parts], codes)
+        yield Cut("decile", [f"{part.lower:.4g} to {part.upper:.4g}" for part in parts], codes)
     for column in choose_columns(rows, slices):
         parted = cut_column(rows, column)
         if parted:
             codes = np.full(len(rows), -1, dtype=np.int64)
             for place, part in enumerate(parted):
                 codes[part.rows] = place
-            yield _Cut(parted[0].column, [part.value for part in parted], codes)
+            yield Cut(parted[0].column, [part.value for part in parted], codes)
 
 
-def _compare_cut(cut: _Cut, wins: Wins, sampler: GroupSampler, level: float) -> list[PlaceRow]:
+def _compare_cut(cut: Cut, wins: Wins, sampler: GroupSampler, level: float) -> list[PlaceRow]:
     n, known = len(cut.names), cut.codes >= 0
     codes = cut.codes[known]
 

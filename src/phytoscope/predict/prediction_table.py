@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phytoscope.predict.predictor import NO_SIZES, Predictor
+from phytoscope.predict.reference_files import FeatureKeeper
 from phytoscope.schema.pixels import PixelSource
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.table import (
@@ -31,6 +32,7 @@ def predict_table(
     covariates: pd.DataFrame | None = None,
     batch_size: int,
     progress: Progress,
+    keeper: FeatureKeeper | None = None,
 ) -> pd.DataFrame:
     """Answers for many squares of the pixel cache.
 
@@ -42,6 +44,7 @@ def predict_table(
         covariates: Columns under the user's names, one row per entry of `rows`; None when nothing is known.
         batch_size: Squares a step.
         progress: Told about every square.
+        keeper: Receives the features of all rows; None when nobody wants them.
 
     Returns:
         Classification: `prediction`, `probability` and `prob/<class>`; regression: `prediction`, and
@@ -54,7 +57,11 @@ def predict_table(
     parts: list[Observed] = []
     for start in range(0, len(rows), batch_size):
         part = slice(start, start + batch_size)
-        parts.append(predictor.observe(pixels[rows[part]], None if known is None else known[part], sizes[part]))
+        beside = None if known is None else known[part]
+        observed, features = predictor.observe_features(pixels[rows[part]], beside, sizes[part])
+        parts.append(observed)
+        if keeper is not None:
+            keeper.add(features)
         progress.advance(len(parts[-1]))
     progress.finish()
     return tabulate_observed(predictor, parts)

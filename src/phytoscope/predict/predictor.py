@@ -179,14 +179,23 @@ class Predictor:
             Answers as `predict_pixels` gives them, novelty (NaN when there is no reference) and the measures of each
             photograph.
         """
-        answers, novelty = self._run(pixels, covariates)
+        return self.observe_features(pixels, covariates, sizes)[0]
+
+    def observe_features(
+        self,
+        pixels: NDArray[np.uint8],
+        covariates: NDArray[np.float32] | None = None,
+        sizes: NDArray[np.int64] = NO_SIZES,
+    ) -> tuple[Observed, NDArray[np.float32]]:
+        """The same, and the features that the network saw it by, shape (N, F), float32; see `observe` and `look`."""
+        answers, novelty, features = self._run(pixels, covariates)
         known = sizes if len(sizes) > 0 else np.full((len(pixels), 2), self.preprocess.size_px, dtype=np.int64)
         measured = [
             measure_photo(square, int(width), int(height))
             for square, (width, height) in zip(pixels, known, strict=True)
         ]
         photo = {name: np.array([one[name] for one in measured], dtype=np.float64) for name in MEASURES}
-        return Observed(answers, novelty, photo)
+        return Observed(answers, novelty, photo), features
 
     def encode(self, covariates: Mapping[str, Any]) -> tuple[NDArray[np.float32] | None, tuple[str, ...]]:
         """Encodes what is known beside one image.
@@ -292,7 +301,7 @@ class Predictor:
 
     def _run(
         self, pixels: NDArray[np.uint8], covariates: NDArray[np.float32] | None, *, with_novelty: bool = True
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
         outputs, features = self.look(pixels, covariates)
         answers = [self.finish(outputs)]
         answers += [
@@ -303,7 +312,7 @@ class Predictor:
         if with_novelty and self.novelty is not None:
             # Of the image as it is: the training images, which it is compared with, were not turned either.
             novelty = self.novelty.score(features, outputs)
-        return np.mean(answers, axis=0), novelty
+        return np.mean(answers, axis=0), novelty, features
 
     def finish(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """From what the network says to what the user reads.

@@ -156,7 +156,7 @@ def _read_table_set(name: str, path: Path, config: DataConfig) -> ExternalSet:
     wanted = DataConfig(
         kind=DataKind.table,
         table=str(path),
-        images=str(_find_images(table, image_column, path, config)),
+        images=str(find_image_folder(table, image_column, path, config)),
         image_column=image_column,
         target=answer if is_regression else None,
         # Where no column says what is right, any will do to have the rows read; it is emptied again below.
@@ -197,7 +197,15 @@ def _has_column(table: pd.DataFrame, name: str) -> bool:
     return True
 
 
-def _find_images(table: pd.DataFrame, column: str, path: Path, config: DataConfig) -> Path:
+def find_image_folder(table: pd.DataFrame, column: str, path: Path, config: DataConfig) -> Path:
+    """Finds the folder that the image names of a table are relative to.
+
+    Args:
+        table: What `read_table` gave.
+        column: Its column of image names.
+        path: The table's file.
+        config: `images` is looked at too.
+    """
     # Names are relative to the table or to a folder beside it that is called as people call such folders.
     folders = [path.parent, *(path.parent / name for name in _IMAGE_FOLDERS)]
     if config.images is not None:

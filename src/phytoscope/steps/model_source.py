@@ -1,0 +1,86 @@
+"""Where a package comes from: a folder, or a registry by `models:/NAME@champion`."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from phytoscope.errors import ArtifactError
+from phytoscope.schema.artifact import hash_content, hash_file, read_json
+from phytoscope.track.registry import PACKAGE_TAG, REFERENCE, ModelVersion, Registry, parse_reference
+from phytoscope.track.target import URI_VARIABLE, local_uri
+
+_DESCRIPTION: Final = "package.json"
+
+
+def choose_uri(uri: str | None = None) -> str:
+    """Where models are registered: what was named, else MLFLOW_TRACKING_URI, else the store of the folder `runs`.
+
+    Args:
+        uri: Address of an MLflow store.
+    """
+    named = uri if uri is not None else os.environ.get(URI_VARIABLE, "").strip()
+    return named or local_uri(Path("runs", "mlflow").absolute())
+
+
+def find_cache() -> Path:
+    """The folder that downloaded packages are kept in: `phytoscope/models` in XDG_CACHE_HOME, else in `~/.cache`."""
+    named = os.environ.get("XDG_CACHE_HOME", "").strip()
+    # What is relative there means nothing, says the standard.
+    base = Path(named) if named and Path(named).is_absolute() else Path.home() / ".cache"
+    return base / "phytoscope" / "models"
+
+
+def resolve_package(text: str, uri: str | None = None, cache: Path | None = None) -> Path:
+    """Finds the folder of a package.
+
+    Args:
+        text: A folder, `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+        uri: Address of the registry; see `choose_uri`.
+        cache: Folder that downloaded packages are kept in; see `find_cache`.
+
+    Returns:
+        The folder; one that was downloaded before is used again while it is whole.
+
+    Raises:
+        ConfigError: The text or the address cannot be read.
+        ArtifactError: There is no such model, or not the one that was registered.
+        TrackingError: The registry does not answer.
+        StorageError: The cache cannot be written.
+    """
+    if not text.startswith(REFERENCE):
+        return Path(text)
+    name, which = parse_reference(text)
+    registry = Registry(choose_uri(uri))
+    return keep_package(registry, registry.get(name, which), cache)
+
+
+def keep_package(registry: Registry, version: ModelVersion, cache: Path | None = None) -> Path:
+    """The folder of the package of a version, downloaded once.
+
+    Args:
+        registry: Where it is registered.
+        version: Which one.
+        cache: Folder that downloaded packages are kept in; see `find_cache`.
+
+    Raises:
+        ArtifactError: The package is not the one that was registered.
+        TrackingError: The registry does not answer.
+        StorageError: The cache cannot be written.
+    """
+    store = hash_content([registry.uri, version.name, version.run_id, version.source])[:12]
+    place = (cache or find_cache()) / f"{version.name}-{version.version}-{store}"
+    if _is_whole(place, version.tags.get(PACKAGE_TAG)):
+        return place
+    return registry.download(version.reference, place)
+
+
+def _is_whole(folder: Path, expected: str | None) -> bool:
+    """Whether a package that was downloaded before is still what it was."""
+    description = folder / _DESCRIPTION
+    if not description.is_file() or (expected is not None and hash_file(description) != expected):
+        return False
+    try:
+        parts = read_json(description)["sha256"]
+        return all((folder / part).is_file() and hash_file(folder / part) == digest for part, digest in parts.items())
+    except (ArtifactError, KeyError, TypeError, AttributeError, OSError):
+        return False

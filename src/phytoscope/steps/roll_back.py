@@ -1,0 +1,39 @@
+"""The champion of before becomes champion again."""
+
+from phytoscope.errors import ArtifactError
+from phytoscope.steps.model_source import choose_uri
+from phytoscope.track.registry import CHAMPION, Registry
+
+
+def roll_back(name: str, *, uri: str | None = None, version: int | None = None) -> tuple[int, int]:
+    """Makes the champion of before champion again; the change is remembered like any other.
+
+    Args:
+        name: Name of the registered model.
+        uri: Address of the registry; see `choose_uri`.
+        version: Which version shall be champion; when None, the one that was it before the present one.
+
+    Returns:
+        Versions of the champion up to now and of the new one.
+
+    Raises:
+        ArtifactError: There is no champion, or none before it.
+        TrackingError: The registry does not answer, or another process changed the champion meanwhile.
+    """
+    registry = Registry(choose_uri(uri))
+    champion = registry.get(name, CHAMPION)
+    if version is None:
+        earlier = [reign.version for reign in registry.history(name) if reign.version != champion.version]
+        if not earlier:
+            message = (
+                f"version {champion.version} of {name!r} is the only champion that there ever was: there is nothing to "
+                "go back to. Name another version with --to."
+            )
+            raise ArtifactError(message)
+        version = earlier[0]
+    target = registry.get(name, version)
+    if target.version == champion.version:
+        message = f"version {version} of {name!r} is champion already: name another one with --to."
+        raise ArtifactError(message)
+    registry.crown(name, target.version, "rollback", instead_of=champion.version)
+    return champion.version, target.version

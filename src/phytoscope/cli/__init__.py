@@ -16,15 +16,19 @@ from phytoscope.cli.compose import settings
 from phytoscope.cli.cross_validate_command import cross_validate
 from phytoscope.cli.data_commands import data_app
 from phytoscope.cli.demo_command import demo
+from phytoscope.cli.drift_commands import drift_app
 from phytoscope.cli.explain_command import explain
 from phytoscope.cli.fetch_commands import fetch, import_labels, list_datasets
 from phytoscope.cli.find_commands import find_app
 from phytoscope.cli.inspect_command import inspect
+from phytoscope.cli.pipeline_commands import pipeline_app
 from phytoscope.cli.predict_command import predict
+from phytoscope.cli.registry_commands import models, promote, register, rollback
 from phytoscope.cli.run_commands import evaluate, package, prepare, run, train
 from phytoscope.cli.suggest_command import suggest
 from phytoscope.cli.sweep_command import sweep
 from phytoscope.cli.terminal import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USER, err, out, show_log
+from phytoscope.cli.track_commands import track_app
 from phytoscope.errors import PhytoscopeError
 
 app = typer.Typer(
@@ -48,6 +52,10 @@ for _command in (
     cross_validate,
     sweep,
     adapters,
+    register,
+    promote,
+    rollback,
+    models,
     demo,
     settings,
 ):
@@ -58,6 +66,9 @@ data_app.command("import")(import_labels)
 app.add_typer(cache_app, name="cache")
 app.add_typer(data_app, name="data")
 app.add_typer(find_app, name="find")
+app.add_typer(track_app, name="track")
+app.add_typer(drift_app, name="drift")
+app.add_typer(pipeline_app, name="pipeline")
 
 
 def _show_version(value: bool) -> None:

@@ -10,42 +10,15 @@ from rich.markup import escape
 
 from phytoscope.cli.terminal import out
 from phytoscope.errors import ConfigError
-from phytoscope.schema.artifact import resolve_path
 
 if TYPE_CHECKING:
     from phytoscope.schema.config import RunConfig
 
-_PATH_KEYS = (
-    "data.root",
-    "data.table",
-    "data.images",
-    "data.backgrounds",
-    "paths.run_dir",
-    "paths.runs_dir",
-    "paths.cache_dir",
-    "sweep.storage",
-    "monitor.incoming",
-    "adapt.start_from",
-)
 _SETTINGS_HELP = (
     "Settings as key=value, for example data=plantvillage data.root=DIR model=resnet18 trainer.max_epochs=5. "
     "`phytoscope settings` lists them all."
 )
 Settings = Annotated[list[str] | None, typer.Argument(help=_SETTINGS_HELP, metavar="[KEY=VALUE]...")]
-
-
-def _absolute_paths(words: Sequence[str]) -> list[str]:
-    # Settings are kept in the run folder and read again, perhaps from another place.
-    result = []
-    for word in words:
-        key, _, value = word.partition("=")
-        if value in ("", "null") or key not in (*_PATH_KEYS, "model.weights"):
-            result.append(word)
-            continue
-        path = resolve_path(value.strip("'\""), key)
-        is_name = key == "model.weights" and (value in ("auto", "pypi", "random") or not path.is_file())
-        result.append(word if is_name else f"{key}={path}")
-    return result
 
 
 def compose(settings: Sequence[str] | None) -> "RunConfig":
@@ -57,8 +30,9 @@ def compose(settings: Sequence[str] | None) -> "RunConfig":
     import yaml
 
     from phytoscope.configs import compose_config
+    from phytoscope.configs.places import resolve_external, resolve_places
 
-    words = _absolute_paths(settings or [])
+    words = resolve_places(settings or [], Path.cwd())
     folder = next((word.partition("=")[2] for word in reversed(words) if word.startswith("paths.run_dir=")), None)
     saved = Path(folder) / "config.yaml" if folder else None
     if saved is not None and saved.is_file():
@@ -77,20 +51,8 @@ def compose(settings: Sequence[str] | None) -> "RunConfig":
         )
         raise ConfigError(message)
     config = compose_config(words)
-    _resolve_external(config)
+    resolve_external(config, Path.cwd())
     return config
-
-
-def _resolve_external(config: "RunConfig") -> None:
-    from phytoscope.configs.external import EXTERNAL, split_external
-    from phytoscope.configs.words import quote_text
-
-    named = split_external(config.evaluate.external)
-    entries = [f"{name}={resolve_path(place, EXTERNAL)}" for name, place in named.items()]
-    if entries != config.evaluate.external:
-        config.evaluate.external = entries
-        words = [word for word in config.overrides if not word.startswith(f"{EXTERNAL}=")]
-        config.overrides = [*words, f"{EXTERNAL}=[{','.join(map(quote_text, entries))}]"]
 
 
 def settings() -> None:

@@ -11,7 +11,10 @@ from phytoscope.schema.explanation import ExplanationMethod
 
 
 def explain(
-    model: Annotated[Path, typer.Argument(help="Model package, or the folder of a run.", metavar="PACKAGE_OR_RUN")],
+    model: Annotated[
+        str,
+        typer.Argument(help="Model package, the folder of a run, or models:/NAME@champion.", metavar="PACKAGE_OR_RUN"),
+    ],
     sources: Annotated[
         list[Path], typer.Argument(help="Images, folders, or a CSV with a column `path`.", metavar="IMAGE...")
     ],
@@ -20,6 +23,9 @@ def explain(
         ExplanationMethod, typer.Option(help="How the heat maps are made; `auto` takes what did best when compared.")
     ] = ExplanationMethod.auto,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older folder of explanations.")] = False,
+    uri: Annotated[
+        str | None, typer.Option("--uri", help="Registry of models:/NAME; else MLFLOW_TRACKING_URI, else runs/mlflow.")
+    ] = None,
 ) -> None:
     r"""Show on each photograph what the answer rests on, and test whether that is true.
 
@@ -32,9 +38,10 @@ def explain(
     "phytoscope\[explain]".
     """
     from phytoscope.steps.explain_files import PAGE_NAME, explain_files, load_model
+    from phytoscope.steps.model_source import resolve_package
     from phytoscope.visualize.explanations import describe_explanations
 
-    predictor = load_model(model)
+    predictor = load_model(resolve_package(model, uri))
     if predictor.meaning.covariates is not None:
         names = ", ".join(predictor.meaning.covariates.names)
         err.print(escape(f"the model also sees {names}; here they count as missing for every image"))

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="Model package, the folder `package/` of a run.", metavar="PACKAGE")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Model package, the folder `package/` of a run, or models:/NAME@champion.", metavar="PACKAGE"
+        ),
+    ],
     sources: Annotated[
         list[Path], typer.Argument(help="Images, folders, or a CSV with a column `path`.", metavar="PATH...")
     ],
@@ -28,12 +33,17 @@ def predict(
     probs: Annotated[bool, typer.Option("--probs", help="One column per class with its probability.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 32,
+    uri: Annotated[
+        str | None, typer.Option("--uri", help="Registry of models:/NAME; else MLFLOW_TRACKING_URI, else runs/mlflow.")
+    ] = None,
 ) -> None:
     """Answer for photographs with a model package.
 
     [bold]Example[/]
 
     phytoscope predict runs/TIME-NAME/package photos/ --output answers.csv --probs
+
+    phytoscope predict models:/leaf-diseases@champion photos/ --output answers.csv
 
     A model that was trained with data.covariates reads them from --table; those that are not there count as missing.
 
@@ -50,9 +60,10 @@ def predict(
     from phytoscope.predict.batch import predict_files
     from phytoscope.predict.package import load_package
     from phytoscope.predict.table_writer import check_output
+    from phytoscope.steps.model_source import resolve_package
 
     check_output(output)
-    predictor = load_package(model)
+    predictor = load_package(resolve_package(model, uri))
     known = _read_known(predictor, table)
     progress = TerminalProgress()
     try:

@@ -1,0 +1,250 @@
+"""`phytoscope register`, `promote`, `rollback` and `models`: which model answers, and why this one."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from phytoscope.cli.compose import compose
+from phytoscope.cli.terminal import EXIT_FINDINGS, TerminalProgress, err, out, say
+from phytoscope.schema.operate import PromoteConfig
+
+if TYPE_CHECKING:
+    from phytoscope.schema.promotion import PromotionCheck, PromotionDecision
+    from phytoscope.track.registry import ModelVersion
+
+_URI_HELP = (
+    "Where MLflow keeps its models: sqlite:///FILE or http://HOST:PORT. Else MLFLOW_TRACKING_URI, else runs/mlflow."
+)
+_Uri = Annotated[str | None, typer.Option("--uri", help=_URI_HELP)]
+_Name = Annotated[str, typer.Argument(help="Name of the registered model.", metavar="NAME")]
+_RULES = PromoteConfig()
+
+
+def register(
+    run_dir: Annotated[Path, typer.Argument(help="Folder of a run that is packaged.", metavar="RUN_DIR")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the model; else track.model_name, else the run's name.")
+    ] = None,
+    uri: Annotated[
+        str | None, typer.Option("--uri", help="Where MLflow keeps its models; else where the run's settings say.")
+    ] = None,
+) -> None:
+    """Make the package of a run a version of a registered model, and its challenger.
+
+    [bold]Examples[/]
+
+    phytoscope register runs/TIME-NAME
+
+    phytoscope register runs/TIME-NAME --name leaf-diseases --uri http://127.0.0.1:5001
+
+    MLflow is told everything about the run first. A second time nothing changes: the same package keeps its version.
+    """
+    config = compose([f"paths.run_dir={run_dir}", *([] if uri is None else [f"track.uri={uri}"])])
+    with err.status("Registering"):
+        from phytoscope.schema.run_folder import RunFolder
+        from phytoscope.steps.context import RunContext
+        from phytoscope.steps.register import register_run
+
+        found = register_run(RunContext(config, RunFolder(run_dir.absolute()), say=say), name=name)
+    out.print(escape(f"{found.name}: version {found.version}, model {found.model_id}"))
+    out.print(escape(f"Registry:  {_hide(found.uri)}"))
+    words = _word_uri(found.uri)
+    answer = f"phytoscope predict {shlex.quote(found.reference)} IMAGE_OR_FOLDER --output answers.csv{words}"
+    out.print(escape(f"Predict:   {answer}"))
+    out.print(escape(f"Next:      phytoscope promote {shlex.quote(found.name)}{words}"))
+
+
+def promote(  # noqa: PLR0913 (one for each option)
+    name: _Name,
+    *,
+    challenger: Annotated[
+        int | None,
+        typer.Option("--challenger", min=1, help="Version; else the one with the alias challenger, else the newest."),
+    ] = None,
+    margin: Annotated[
+        float,
+        typer.Option(min=0.0, help="How much worse it may be: points of macro-F1 (0.02 = 2), or share of the RMSE."),
+    ] = _RULES.margin,
+    slice_margin: Annotated[
+        float, typer.Option(min=0.0, help="The same in a class, a range of the true value, a column.")
+    ] = _RULES.slice_margin,
+    must_win: Annotated[bool, typer.Option("--must-win", help="It must be clearly better.")] = _RULES.must_win,
+    min_groups: Annotated[
+        int, typer.Option(min=2, help="Plants or leaves that both must be measured on, and each part that is judged.")
+    ] = _RULES.min_groups,
+    calibration_margin: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="How much the calibration error may grow.")
+    ] = _RULES.calibration_margin,
+    coverage_margin: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="How far sets or intervals may stay below their promise.")
+    ] = _RULES.coverage_margin,
+    confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="How sure the decision must be.")] = (
+        _RULES.confidence
+    ),
+    slices: Annotated[
+        list[str] | None, typer.Option("--slice", help="Column of the data to look at by itself; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, and leave the registry as it is.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for promotion.json and slices.csv.", metavar="DIR")
+    ] = None,
+    uri: _Uri = None,
+) -> None:
+    """Put the challenger to the gate: it becomes champion when it is not worse than the champion anywhere.
+
+    [bold]Examples[/]
+
+    phytoscope promote leaf-diseases
+
+    phytoscope promote leaf-diseases --margin 0.05 --slice camera --dry-run
+
+    Both models answer the challenger's test images again, except those that either has learned from. Overall a loss
+    beyond the margin must be ruled out; no class, range of values or column may be clearly worse; calibration and
+    coverage must be kept; the package must prove itself. The first model of a name has to pass its own checks only.
+
+    Exit code 0: it is champion. 3: it is not, and the table says why.
+    """
+    with err.status("Starting"):
+        from phytoscope.steps.promote import PromotionRequest
+        from phytoscope.steps.promote import promote as decide
+    rules = PromoteConfig(margin, slice_margin, must_win, min_groups, calibration_margin, coverage_margin, confidence)
+    progress = TerminalProgress()
+    try:
+        decision = decide(
+            PromotionRequest(
+                name=name,
+                uri=uri,
+                challenger=challenger,
+                rules=rules,
+                slices=tuple(slices or ()),
+                seed=seed,
+                dry_run=dry_run,
+                output=output,
+                progress=progress,
+                say=say,
+            )
+        )
+    finally:
+        progress.finish()
+    show_decision(decision)
+    if dry_run:
+        out.print("Dry run: the registry stays as it is.")
+    if not decision.is_accepted:
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def rollback(
+    name: _Name,
+    to: Annotated[
+        int | None, typer.Option("--to", min=1, help="Version that shall be champion; else the champion before.")
+    ] = None,
+    uri: _Uri = None,
+) -> None:
+    """Make the champion of before champion again.
+
+    [bold]Examples[/]
+
+    phytoscope rollback leaf-diseases
+
+    phytoscope rollback leaf-diseases --to 3
+
+    The change is noted like any other, so that a second rollback takes the first one back.
+    """
+    with err.status("Starting"):
+        from phytoscope.steps.roll_back import roll_back
+    before, now = roll_back(name, uri=uri, version=to)
+    out.print(escape(f"{name}: version {now} is champion again, instead of version {before}"))
+
+
+def models(
+    name: Annotated[str | None, typer.Argument(help="Name of one model; else all.", metavar="[NAME]")] = None,
+    uri: _Uri = None,
+) -> None:
+    """List registered models: versions, who is champion, how good they are, and why it was decided so.
+
+    [bold]Examples[/]
+
+    phytoscope models
+
+    phytoscope models leaf-diseases
+    """
+    from phytoscope.errors import ArtifactError, suggest
+    from phytoscope.steps.model_source import choose_uri
+    from phytoscope.track.registry import Registry
+
+    with err.status("Looking"):
+        registry = Registry(choose_uri(uri))
+        known = registry.names()
+    if name is not None and name not in known:
+        message = f"the registry {registry.place!r} has no model {name!r}: {suggest(name, known)}"
+        raise ArtifactError(message)
+    if not known:
+        out.print(escape(f"{registry.place} holds no model yet: register one with phytoscope register RUN_DIR"))
+        return
+    for each in known if name is None else [name]:
+        versions = registry.versions(each)
+        out.print(f"[bold]{escape(each)}[/]")
+        out.print(_tabulate_versions(versions))
+        if name is not None:
+            for version in versions:
+                if reason := version.tags.get("phytoscope.reason"):
+                    out.print(escape(f"  {version.version}: {reason}"))
+            for reign in registry.history(each):
+                out.print(escape(f"  {reign.at or 'earlier'}: version {reign.version} became champion ({reign.how})"))
+
+
+def show_decision(decision: "PromotionDecision") -> None:
+    """Prints the checks of a decision as a table, and the verdict as a sentence."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("check")
+    table.add_column("")
+    table.add_column("why")
+    for check in decision.checks:
+        table.add_row(check.name, _word_passed(check), escape(check.reason))
+    out.print(table)
+    for note in decision.notes:
+        out.print(escape(note), style="dim")
+    style = "bold green" if decision.is_accepted else "bold yellow"
+    out.print(escape(decision.reason), style=style)
+
+
+def _word_passed(check: "PromotionCheck") -> str:
+    return "[green]passed[/]" if check.passed else "[red]failed[/]"
+
+
+def _tabulate_versions(versions: "list[ModelVersion]") -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("version", "alias", "metric", "data", "decision", "decided at"):
+        table.add_column(heading)
+    for version in versions:
+        tags = {key.removeprefix("phytoscope."): value for key, value in version.tags.items()}
+        value, unit = tags.get("value", ""), tags.get("unit", "")
+        metric = f"{tags.get('metric', '')} {value} {unit}".strip() if value else ""
+        cells = (
+            str(version.version),
+            ", ".join(f"@{alias}" for alias in version.aliases),
+            metric,
+            tags.get("data_hash", "")[:12],
+            tags.get("decision", ""),
+            tags.get("decided_at", "").replace("+00:00", "Z"),
+        )
+        table.add_row(*map(escape, cells))
+    return table
+
+
+def _word_uri(uri: str) -> str:
+    """The option that names a registry, unless it is the one that is looked into anyway."""
+    from phytoscope.steps.model_source import choose_uri
+
+    return "" if uri == choose_uri() else f" --uri {shlex.quote(_hide(uri))}"
+
+
+def _hide(uri: str) -> str:
+    from phytoscope.track.mlflow_client import hide_secret
+
+    return hide_secret(uri)

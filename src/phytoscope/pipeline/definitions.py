@@ -1,0 +1,26 @@
+"""What Dagster loads. Nothing is read here: the workspace is found when a run or a sensor needs it."""
+
+import dagster as dg
+
+from phytoscope.pipeline.assets import ASSETS
+from phytoscope.pipeline.checks import CHECKS
+from phytoscope.pipeline.jobs import JOBS
+from phytoscope.pipeline.places import PlaceStore
+from phytoscope.pipeline.resources import MlflowResource, WorkspaceResource
+from phytoscope.pipeline.schedules import SCHEDULES
+from phytoscope.pipeline.sensors import SENSORS
+
+defs = dg.Definitions(
+    assets=ASSETS,
+    asset_checks=CHECKS,
+    jobs=JOBS,
+    sensors=SENSORS,
+    schedules=SCHEDULES,
+    resources={
+        "workspace": WorkspaceResource(),
+        "mlflow": MlflowResource(),
+        "io_manager": PlaceStore(),
+    },
+    # A process for each of twenty steps would take longer than the steps of a small data set.
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,188 @@
+"""Dagster's own records in the workspace: how they are set up, and how dead work is told from work that goes on."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import filelock
+
+from phytoscope.errors import ArtifactError, require, storage_error
+from phytoscope.pipeline.workspace import WORKSPACE_VARIABLE, Workspace
+from phytoscope.schema.artifact import write_atomic
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+PROCESS_TAG = "phytoscope/process"
+"""Tag of a run without a server: name of the process that does it."""
+DATASETS = "datasets"
+"""Name of the partitions; one is one data set."""
+
+_SETTINGS = """\
+# How Dagster works in this workspace; https://docs.dagster.io/deployment/oss/dagster-yaml says what else can be set.
+# Its records are SQLite files beside this one.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+concurrency:
+  pools:
+    # One training at a time.
+    default_limit: 1
+    granularity: op
+  runs:
+    max_concurrent_runs: 4
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 300
+  poll_interval_seconds: 15
+  # The place of a training that was killed.
+  free_slots_after_run_end_seconds: 5
+retention:
+  schedule:
+    purge_after_days: 90
+  sensor:
+    purge_after_days:
+      skipped: 3
+      failure: 30
+      success: 90
+"""
+
+
+def build_environment(workspace: Workspace) -> dict[str, str]:
+    """Environment variables of all processes of a workspace, beside those that are there already."""
+    return {
+        WORKSPACE_VARIABLE: str(workspace.root),
+        "DAGSTER_HOME": str(workspace.dagster_home),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "NO_ALBUMENTATIONS_UPDATE": "1",
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+    }
+
+
+def prepare_dagster(workspace: Workspace) -> None:
+    """Writes Dagster's settings into the workspace, unless there are some.
+
+    Raises:
+        MissingDependencyError: Dagster is not installed.
+        StorageError: The place cannot be written.
+    """
+    require("dagster")
+    path = workspace.dagster_home / "dagster.yaml"
+    if path.exists():
+        return
+    with write_atomic(path) as temporary:
+        temporary.write_text(_SETTINGS, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def open_instance(workspace: Workspace) -> "Iterator[DagsterInstance]":
+    """Opens Dagster's records of a workspace in this process.
+
+    Sets environment variables of this process, which what Dagster starts takes over.
+
+    Args:
+        workspace: Workspace; Dagster's settings are written if there are none.
+
+    Yields:
+        The records; they are closed at the end.
+
+    Raises:
+        MissingDependencyError: Dagster is not installed.
+        StorageError: The place cannot be written.
+        ArtifactError: Dagster's settings in the workspace are damaged.
+    """
+    prepare_dagster(workspace)
+    os.environ.update(build_environment(workspace))
+    from dagster import DagsterInstance, DagsterInvalidConfigError
+
+    try:
+        instance = DagsterInstance.from_config(str(workspace.dagster_home))
+    except DagsterInvalidConfigError as error:
+        message = (
+            f"{str(workspace.dagster_home / 'dagster.yaml')!r} cannot be used ({str(error).splitlines()[0]}): mend it, "
+            "or remove it and run the same command again."
+        )
+        raise ArtifactError(message) from error
+    with instance:
+        yield instance
+
+
+def end_dead_runs(workspace: Workspace, instance: "DagsterInstance", *, servers_stopped: bool) -> list[str]:
+    """Marks runs as failed that nobody works on any more, and frees the places that they hold.
+
+    A run whose process was killed, or whose machine was switched off, would otherwise count as going on for ever, and
+    no other training would begin.
+
+    Args:
+        workspace: Workspace.
+        instance: Dagster's records.
+        servers_stopped: Whether it is certain that no server of this workspace runs; then the runs that a server
+            started are dead too.
+
+    Returns:
+        Identifiers of the runs that were marked.
+    """
+    from dagster import DagsterRunStatus, RunsFilter
+
+    going = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+    ended = []
+    for run in instance.get_runs(RunsFilter(statuses=going)):
+        process = run.tags.get(PROCESS_TAG)
+        if not servers_stopped if process is None else _is_alive(workspace, process):
+            continue
+        instance.report_run_failed(run, "The process of this run ended without a word: it was killed or lost power.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        ended.append(run.run_id)
+    return ended
+
+
+@contextlib.contextmanager
+def mark_process(workspace: Workspace) -> Iterator[str]:
+    """Gives this process a name by which others see whether it still lives, however it ends.
+
+    Args:
+        workspace: Workspace.
+
+    Yields:
+        The name, for the tag `PROCESS_TAG` of its run.
+
+    Raises:
+        StorageError: The place cannot be written.
+    """
+    name = uuid.uuid4().hex
+    lock = filelock.FileLock(_mark_path(workspace, name))
+    try:
+        _mark_path(workspace, name).parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise storage_error(_mark_path(workspace, name), error) from error
+    try:
+        yield name
+    finally:
+        lock.release()
+        _mark_path(workspace, name).unlink(missing_ok=True)
+
+
+def _is_alive(workspace: Workspace, name: str) -> bool:
+    path = _mark_path(workspace, name)
+    if not path.exists():
+        return False
+    # The system opens the lock of a process that ends, also when it is killed.
+    lock = filelock.FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        return True
+    lock.release()
+    path.unlink(missing_ok=True)
+    return False
+
+
+def _mark_path(workspace: Workspace, name: str) -> Path:
+    return workspace.dagster_home / "processes" / f"{name}.lock"

@@ -25,6 +25,7 @@ from phytoscope.track.target import local_uri
 
 _WIDTH, _HEIGHT = 1500, 940
 _START_S = 120
+_CURVES = "train/loss|val/(loss|r2|rmse)"
 
 
 def draw_mlflow(store: Path, name: str) -> None:
@@ -39,8 +40,8 @@ def draw_mlflow(store: Path, name: str) -> None:
     with _served(store) as address, _opened() as page:
         place = f"{address}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
         pictures = [
-            _picture(page, f"{place}/model-metrics", wait_for=".js-plotly-plot"),
-            _picture(page, f"{place}/artifacts/figures/predicted_vs_actual.png", wait_for="img[src*='get-artifact']"),
+            _picture(page, f"{place}/model-metrics", wait_for=".js-plotly-plot", search=_CURVES),
+            _picture(page, f"{place}/artifacts/figures/predicted_vs_actual.png", wait_for="img[src^='blob:']"),
         ]
     both = Image.new("RGB", (_WIDTH, sum(picture.height for picture in pictures)))
     for number, picture in enumerate(pictures):
@@ -58,7 +59,11 @@ def _served(store: Path) -> Iterator[str]:
     command += ["--backend-store-uri", local_uri(store)]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     process = subprocess.Popen(  # noqa: S603 (our own command)
-        command, env={**os.environ, **quiet}, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        env={**os.environ, **quiet},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         address = f"http://127.0.0.1:{port}"
@@ -92,9 +97,19 @@ def _opened() -> Iterator[Page]:
         browser.close()
 
 
-def _picture(page: Page, address: str, *, wait_for: str) -> Image.Image:
+def _picture(page: Page, address: str, *, wait_for: str, search: str = "") -> Image.Image:
     page.goto(address)
     page.wait_for_selector(wait_for, timeout=60_000)
+    if (close := page.get_by_label("Close", exact=True)).count():
+        # The assistant takes a third of the page.
+        close.first.click()
+    if (kind := page.get_by_text("Model training", exact=True)).count():
+        # Else the menu beside the run is that for language models.
+        kind.first.click()
+        page.goto(address)
+        page.wait_for_selector(wait_for, timeout=60_000)
+    if search:
+        page.get_by_placeholder("Search metric charts").fill(search)
     # Curves and pictures are drawn a moment after they are there.
     page.wait_for_timeout(3000)
     return Image.open(io.BytesIO(page.screenshot())).convert("RGB")

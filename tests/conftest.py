@@ -9,6 +9,7 @@ import pytest
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # otherwise every import asks the network for a newer release
 os.environ["MPLBACKEND"] = "Agg"  # tests have no screen
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny nets are slower on many threads, and workers would fight for cores
+os.environ.setdefault("PHYTOSCOPE_TRACK_PATIENCE_S", "20")  # couriers do not outlive the tests whose trackers are away
 
 REAL_DATA_VARIABLE = "PHYTOSCOPE_TEST_DATA"
 REAL_DATA_BESIDE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -11,7 +11,8 @@ from phytoscope.schema.operate import PromoteConfig
 from phytoscope.steps import RunContext
 from phytoscope.steps.promote import PromotionRequest, promote
 from phytoscope.steps.register import register_run
-from phytoscope.track.registry import CHALLENGER, CHAMPION, Registry
+from phytoscope.track.model_version import CHALLENGER, CHAMPION
+from phytoscope.track.registry import Registry
 
 
 @pytest.mark.slow

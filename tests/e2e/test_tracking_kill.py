@@ -41,8 +41,9 @@ def data(tmp_path_factory) -> list[str]:
 
 
 @pytest.fixture
-def place(tmp_path) -> Iterator[Path]:
+def place(tmp_path, monkeypatch) -> Iterator[Path]:
     """Folder of a run; couriers that still wait for a tracker when the test is over are ended."""
+    monkeypatch.setenv("PHYTOSCOPE_TRACK_PATIENCE_S", "600")
     yield tmp_path / "run"
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []

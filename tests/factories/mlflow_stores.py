@@ -16,6 +16,7 @@ from pathlib import Path
 
 import requests
 from mlflow import MlflowClient
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from phytoscope.schema.choices import TrackSink
 from phytoscope.schema.events import Event, EventLog, RunKind, read_events
@@ -123,7 +124,11 @@ class Told:
 
     def list_files(self, folder: str = "") -> list[str]:
         """Paths of all files that the run has in MLflow."""
-        found = []
-        for entry in self.client.list_artifacts(self.remote, folder or None):
-            found += self.list_files(entry.path) if entry.is_dir else [entry.path]
-        return sorted(found)
+        # The client would also list the files of MLflow models that have the name of a folder.
+        repository = get_artifact_repository(self.read().info.artifact_uri, tracking_uri=self.client.tracking_uri)
+
+        def walk(place: str | None) -> Iterator[str]:
+            for entry in repository.list_artifacts(place):
+                yield from walk(entry.path) if entry.is_dir else [entry.path]
+
+        return sorted(walk(folder or None))

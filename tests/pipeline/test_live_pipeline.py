@@ -37,7 +37,15 @@ CHECKS = {
     "packaged_model__parity",
     "registered_model__loads",
 }
-LONG = {"mode": "plain", "max_epochs": 25, "patience": 25, "batch_size": 8}
+EPOCHS = 25
+LONG_WORDS = [
+    "trainer.mode=plain",
+    f"trainer.max_epochs={EPOCHS}",
+    f"trainer.patience={EPOCHS}",
+    "trainer.batch_size=8",
+    "adapt=full",
+    "adapt.frozen_epochs=0",
+]
 """Settings of a training long enough to be killed."""
 BY_SENSOR = {"dagster__sensor_name": "new_data"}
 
@@ -148,8 +156,7 @@ def tell_backfill(live: Live, told: Story) -> None:
 
 
 def tell_kills(live: Live, told: Story) -> None:
-    config = {"ops": {"trained_model": {"config": {"trainer": LONG}}}}
-    config["ops"]["raw_dataset"] = {"config": {"seed": 1}}
+    config = long_training(seed=1)
     before = run_folders(live.root)
     # Between two assets: the data are prepared, the training has not begun.
     run = live.launch("training_job", "plants", config)
@@ -171,6 +178,11 @@ def tell_kills(live: Live, told: Story) -> None:
     told.weights = hash_file(folder / "checkpoints" / "weights.safetensors"), train_undisturbed(live.root)
 
 
+def long_training(seed: int) -> dict:
+    """Settings of the first asset, which all others go on with: so all of them work in one folder."""
+    return {"ops": {"raw_dataset": {"config": {"further": [*LONG_WORDS, f"seed={seed}"]}}}}
+
+
 def find_new(root: Path, before: set[str], name: str) -> Path | None:
     found = list((root / "runs" / "plants").glob(f"*/{name}"))
     return next((path for path in found if path.relative_to(root / "runs" / "plants").parts[0] not in before), None)
@@ -186,8 +198,7 @@ def train_undisturbed(root: Path) -> str:
     from phytoscope.schema.run_folder import RunFolder
     from phytoscope.steps import RunContext, run_step
 
-    words = [f"trainer.{key}={value}" for key, value in LONG.items()]
-    config = Workspace(root).compose("plants", ["seed=1", *words, "track=default"])
+    config = Workspace(root).compose("plants", [*LONG_WORDS, "seed=1", "track=default"])
     run = RunFolder(root / "undisturbed")
     for step in ("prepare", "train"):
         run_step(RunContext(config, run), step)
@@ -208,8 +219,7 @@ def tell_second_start(live: Live, told: Story) -> None:
 
 def tell_end(live: Live, told: Story) -> None:
     """Ctrl-C while a training runs."""
-    config = {"ops": {"raw_dataset": {"config": {"seed": 2}}, "trained_model": {"config": {"trainer": LONG}}}}
-    run = live.launch("training_job", "plants", config)
+    run = live.launch("training_job", "plants", long_training(seed=2))
     live.worker(run)
     live.process.send_signal(signal.SIGINT)
     live.process.wait(300)
@@ -262,7 +272,7 @@ def test_a_killed_pipeline_repeats_only_what_is_needed(story):
     """Killed between and inside assets: the runs count as failed, and the next one goes on where they ended."""
     assert story.killed == ["FAILURE", "FAILURE", "SUCCESS"]
     assert story.kept[0] == story.kept[1], "the data were prepared again"
-    assert list(story.history["epoch"]) == list(range(LONG["max_epochs"]))
+    assert list(story.history["epoch"]) == list(range(EPOCHS))
 
 
 def test_a_killed_training_ends_like_one_that_was_not(story):

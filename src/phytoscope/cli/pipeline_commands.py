@@ -16,7 +16,6 @@ from phytoscope.cli.compose import Settings
 from phytoscope.cli.terminal import TerminalProgress, err, out, say
 
 pipeline_app = typer.Typer(
-    help="Take data sets from raw data to a promoted model, again whenever the data change: Dagster and MLflow.",
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     invoke_without_command=True,
@@ -52,7 +51,9 @@ def pipeline(
     no_mlflow: _NoMlflow = False,
     open_page: _Open = False,
 ) -> None:
-    """Start the pipeline: Dagster's page, its daemon that looks for new data, and MLflow's page. Ctrl-C stops all.
+    """Take data sets from raw data to a promoted model, again whenever the data change: Dagster and MLflow.
+
+    Without a command it starts Dagster's page, its daemon that looks for new data, and MLflow's page; Ctrl-C stops all.
 
     [bold]Examples[/]
 

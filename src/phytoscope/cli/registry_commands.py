@@ -14,7 +14,7 @@ from phytoscope.schema.operate import PromoteConfig
 
 if TYPE_CHECKING:
     from phytoscope.schema.promotion import PromotionCheck, PromotionDecision
-    from phytoscope.track.registry import ModelVersion
+    from phytoscope.track.model_version import ModelVersion
 
 _URI_HELP = (
     "Where MLflow keeps its models: sqlite:///FILE or http://HOST:PORT. Else MLFLOW_TRACKING_URI, else runs/mlflow."

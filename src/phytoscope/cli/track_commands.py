@@ -126,7 +126,12 @@ def status(places: Places = None) -> None:
 def follow(
     root: Path,
     target: Annotated[str, typer.Option(help="Name of the tracker in tracking/targets.json.")],
-    patience: Annotated[float, typer.Option(min=0, help="Seconds to wait for a tracker after the run is over.")] = 600,
+    patience: Annotated[
+        float,
+        typer.Option(
+            min=0, envvar="PHYTOSCOPE_TRACK_PATIENCE_S", help="Seconds to wait for a tracker after the run is over."
+        ),
+    ] = 600,
 ) -> None:
     """Tell one tracker about a run while it goes on; started by the run itself, and over soon after it."""
     from phytoscope.track.courier import follow as follow_run

@@ -147,6 +147,9 @@ def choose_clear(chances: FloatArray, level: float) -> npt.NDArray[np.bool_]:
     Args:
         chances: Shape (n,), float64, 0-1.
         level: Chance of choosing any where none should be, 0-1.
+
+    Returns:
+        Shape (n,), bool.
     """
     order = np.argsort(chances, kind="stable")
     allowed = level / np.arange(len(chances), 0, -1)

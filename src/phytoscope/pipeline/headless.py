@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 JOB = "training_job"
 _CHECK_FAILED = "DagsterAssetCheckFailedError"
+_INTERRUPTED = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def run_partition(
     Raises:
         ConfigError: There is no such data set, or a setting is wrong.
         ArtifactError: A step failed, or a check that stops the run; the text is what the step said.
+        KeyboardInterrupt: The user interrupted it; what is finished is kept.
         MissingDependencyError: Dagster is not installed.
     """
     # Wrong settings are told before anything is written.
@@ -129,6 +131,8 @@ def _raise_failure(result: "ExecuteInProcessResult", failed_checks: dict[str, st
         message = f"{failure.step_key}: {data.user_failure_data.description}"
         raise ArtifactError(message)
     error = None if data.error is None else _find_cause(data.error)
+    if error is not None and error.cls_name in _INTERRUPTED:
+        raise KeyboardInterrupt
     if error is not None and error.cls_name == _CHECK_FAILED:
         reasons = [f"the check {name} stopped the run: {reason}" for name, reason in failed_checks.items()]
         raise ArtifactError(". ".join(reasons) or error.message)
@@ -142,7 +146,7 @@ def _raise_failure(result: "ExecuteInProcessResult", failed_checks: dict[str, st
 
 def _find_cause(error: "SerializableErrorInfo") -> "SerializableErrorInfo":
     # Dagster wraps what a step raises.
-    while error.cause is not None and error.cls_name not in _names_of_ours():
+    while error.cause is not None and error.cls_name not in (*_names_of_ours(), *_INTERRUPTED):
         error = error.cause
     return error
 

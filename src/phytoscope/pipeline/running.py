@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dagster as dg
+import filelock
 
 from phytoscope.errors import (
     ConfigError,
@@ -96,14 +97,18 @@ def told_to_dagster(context: dg.AssetExecutionContext) -> Iterator[None]:
     """
     try:
         yield
-    except TRANSIENT as error:
-        # A context that was built by hand knows of no attempts.
-        if getattr(context.op_execution_context, "retry_number", 0) < MAX_RETRIES:
-            context.log.warning(f"{error} It is tried again in {SECONDS_TO_WAIT} s.")
-            raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=SECONDS_TO_WAIT) from error
-        raise dg.Failure(description=str(error), allow_retries=False) from error
     except PhytoscopeError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+        # A context that was built by hand knows of no attempts.
+        attempts = getattr(context.op_execution_context, "retry_number", 0)
+        if not _may_pass(error) or attempts >= MAX_RETRIES:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        context.log.warning(f"{error} It is tried again in {SECONDS_TO_WAIT} s.")
+        raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=SECONDS_TO_WAIT) from error
+
+
+def _may_pass(error: PhytoscopeError) -> bool:
+    # Another process in the folder of the run ends some time.
+    return isinstance(error, TRANSIENT) or isinstance(error.__cause__, filelock.Timeout)
 
 
 class LoggedProgress:

@@ -244,13 +244,17 @@ def read_reference(folder: Path) -> ReferenceImages:
         )
         raise ArtifactError(message)
     try:
-        table = pd.read_parquet(folder / REFERENCE_NAME)
-        features = safetensors.numpy.load_file(folder / REFERENCE_FEATURES_NAME)[_FEATURES].astype(np.float32)
-        missing = {GROUP_ID, SHA256, SPLIT, PREDICTION, VERDICT, NOVELTY, ERROR} - set(table.columns)
-        if missing or features.ndim != 2 or len(features) != len(table):
-            message = f"columns {sorted(missing)} are missing, or {len(table)} rows have features {features.shape}"
-            raise ValueError(message)
+        return _read_reference(folder)
     except (KeyError, ValueError, OSError, pa.ArrowException, safetensors.SafetensorError) as error:
         message = f"{REFERENCE_NAME} in {str(folder)!r} cannot be used ({error}): copy the package again."
         raise ArtifactError(message) from error
+
+
+def _read_reference(folder: Path) -> ReferenceImages:
+    table = pd.read_parquet(folder / REFERENCE_NAME)
+    features = safetensors.numpy.load_file(folder / REFERENCE_FEATURES_NAME)[_FEATURES].astype(np.float32)
+    missing = {GROUP_ID, SHA256, SPLIT, PREDICTION, VERDICT, NOVELTY, ERROR} - set(table.columns)
+    if missing or features.ndim != 2 or len(features) != len(table) or len(table) == 0:
+        message = f"columns {sorted(missing)} are missing, or {len(table)} rows have features {features.shape}"
+        raise ValueError(message)
     return ReferenceImages(table, features)

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ import pandas as pd
 
 from phytoscope.errors import ArtifactError, storage_error
 from phytoscope.schema.artifact import clear_leftovers, read_json, write_atomic, write_folder_atomic, write_json
-from phytoscope.schema.drift import DriftReport, TruthReport
+from phytoscope.schema.drift import DriftReport
 from phytoscope.schema.table import SHA256, Task
 from phytoscope.steps.drift_parts import (
     ANSWERS_NAME,
@@ -29,7 +29,6 @@ from phytoscope.steps.drift_parts import (
 MONITOR_FORMAT: Final = 1
 GALLERY_NAME: Final = "unlike.jpg"
 _REPORT, _PASSED = "report.json", "passed_over.parquet"
-_TRUTH = "truth"
 
 
 @dataclass(frozen=True)
@@ -217,34 +216,6 @@ class MonitorFolder:
             ArtifactError: It is damaged.
         """
         return read_monitor_table(self.reference)
-
-    def read_truth(self) -> dict[str, str | float]:
-        """SHA-256 of an image -> its true class or value; empty while none is known.
-
-        Raises:
-            ArtifactError: The table is damaged.
-        """
-        if not self.truth.is_file():
-            return {}
-        table = read_monitor_table(self.truth)
-        return dict(zip(table[SHA256], table[_TRUTH], strict=True))
-
-    def write_truth(self, truth: Mapping[str, str | float]) -> None:
-        """Keeps what is true.
-
-        Raises:
-            StorageError: The folder cannot be written.
-        """
-        with write_atomic(self.truth) as temporary:
-            pd.DataFrame({SHA256: list(truth), _TRUTH: list(truth.values())}).to_parquet(temporary, index=False)
-
-    def read_truth_reports(self) -> list[TruthReport]:
-        """What all additions of truth found, the first one first.
-
-        Raises:
-            ArtifactError: A report is damaged.
-        """
-        return [TruthReport.from_dict(read_json(path)) for path in sorted(self.truths.glob("*.json"))]
 
     def count_looks(self) -> int:
         """Number of looks that were recorded."""

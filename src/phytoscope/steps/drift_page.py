@@ -8,6 +8,7 @@ import pandas as pd
 from phytoscope.schema.artifact import write_atomic
 from phytoscope.schema.drift import TruthReport
 from phytoscope.steps.drift_folder import MonitorFolder
+from phytoscope.steps.drift_parts import read_truth_reports
 from phytoscope.visualize.drift import plot_unlike
 from phytoscope.visualize.drift_figures import Watch
 from phytoscope.visualize.drift_page import render_drift, share_accepted
@@ -50,7 +51,7 @@ def write_drift_page(folder: MonitorFolder) -> Path | None:
     answers = folder.read_all_answers()
     tables = [answers[answers["look"] == report.look].reset_index(drop=True) for report in reports]
     gallery = folder.gallery(reports[-1].look)
-    truths = folder.read_truth_reports()
+    truths = read_truth_reports(folder.truths)
     watch = Watch(
         folder.root.absolute(),
         watched.name,

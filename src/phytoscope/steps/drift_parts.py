@@ -1,6 +1,7 @@
-"""What a monitor keeps: which model is watched, and answered images with their features."""
+"""What a monitor keeps: which model is watched, answered images with their features, and what is true of them."""
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,11 +14,13 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from phytoscope.errors import ArtifactError
+from phytoscope.schema.artifact import read_json, write_atomic
+from phytoscope.schema.drift import TruthReport
 from phytoscope.schema.package import ModelDescription
-from phytoscope.schema.table import Task
+from phytoscope.schema.table import SHA256, Task
 
 ANSWERS_NAME: Final = "answers.parquet"
-_FEATURES, _FEATURES_KEY = "features.safetensors", "features"
+_FEATURES, _FEATURES_KEY, _TRUTH = "features.safetensors", "features", "truth"
 
 
 @dataclass(frozen=True)
@@ -118,3 +121,37 @@ def read_monitor_table(path: Path, columns: list[str] | None = None) -> pd.DataF
     except (OSError, ValueError, pa.ArrowException) as error:
         message = f"{str(path)!r} is damaged ({error}): restore it, or choose another --monitor."
         raise ArtifactError(message) from error
+
+
+def read_truth(path: Path) -> dict[str, str | float]:
+    """SHA-256 of an image -> its true class or value; empty while none is known.
+
+    Args:
+        path: What `write_truth` wrote, or nothing yet.
+
+    Raises:
+        ArtifactError: The table is damaged.
+    """
+    if not path.is_file():
+        return {}
+    table = read_monitor_table(path)
+    return dict(zip(table[SHA256], table[_TRUTH], strict=True))
+
+
+def write_truth(path: Path, truth: Mapping[str, str | float]) -> None:
+    """Keeps what is true.
+
+    Raises:
+        StorageError: The place cannot be written.
+    """
+    with write_atomic(path) as temporary:
+        pd.DataFrame({SHA256: list(truth), _TRUTH: list(truth.values())}).to_parquet(temporary, index=False)
+
+
+def read_truth_reports(folder: Path) -> list[TruthReport]:
+    """What all additions of truth found, the first one first.
+
+    Raises:
+        ArtifactError: A report is damaged.
+    """
+    return [TruthReport.from_dict(read_json(path)) for path in sorted(folder.glob("*.json"))]

@@ -6,7 +6,7 @@ from pathlib import Path
 from phytoscope.schema.drift import DriftReport
 from phytoscope.steps.drift_folder import MonitorFolder
 from phytoscope.steps.drift_page import write_drift_page
-from phytoscope.steps.drift_parts import Watched
+from phytoscope.steps.drift_parts import Watched, read_truth_reports
 from phytoscope.visualize.drift_words import word_look, word_truth
 
 
@@ -40,7 +40,7 @@ def show_monitor(root: Path) -> ShownMonitor:
     folder = MonitorFolder(root)
     watched = folder.read_watched()
     with folder.locked():
-        reports, truths, waiting = folder.read_reports(), folder.read_truth_reports(), folder.read_waiting()
+        reports, truths, waiting = folder.read_reports(), read_truth_reports(folder.truths), folder.read_waiting()
         page = write_drift_page(folder)
     sentences = [word_look(reports[-1])] if reports else ["No look was taken yet."]
     if waiting is not None:

@@ -25,7 +25,7 @@ from phytoscope.schema.table import GROUP_ID, LABEL, PATH, SAMPLE_ID, SHA256, TA
 from phytoscope.steps.drift_folder import MonitorFolder
 from phytoscope.steps.drift_names import NamedRows
 from phytoscope.steps.drift_page import write_drift_page
-from phytoscope.steps.drift_parts import Watched, tell_time
+from phytoscope.steps.drift_parts import Watched, read_truth, read_truth_reports, tell_time, write_truth
 from phytoscope.visualize.drift_words import word_truth
 
 _LABEL_COLUMNS = ("label", "class", "disease", "truth")
@@ -127,12 +127,12 @@ def add_truth(request: TruthRequest) -> TruthAdded:
             )
             raise DataValidationError(message)
         _tell_foreign(request, match, watched)
-        known = folder.read_truth()
+        known = read_truth(folder.truth)
         new = {digest for digest in match.truth if digest not in known}
         changed = {digest for digest in match.truth if digest in known and known[digest] != match.truth[digest]}
         if new or changed:
             known |= match.truth
-            folder.write_truth(known)
+            write_truth(folder.truth, known)
         report = _measure(request, folder, watched, answers, known, is_new=bool(new or changed))
         page = write_drift_page(folder)
     return TruthAdded(
@@ -253,7 +253,7 @@ def _measure(
     *,
     is_new: bool,
 ) -> TruthReport | None:
-    past = folder.read_truth_reports()
+    past = read_truth_reports(folder.truths)
     if past and not is_new:
         return past[-1]
     is_regression = watched.task is Task.regression

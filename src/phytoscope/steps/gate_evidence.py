@@ -17,7 +17,8 @@ from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import PREDICTION, PROB_PREFIX, SAMPLE_ID, SPLIT, Split, Task
 from phytoscope.steps.register import RUN_DIR_TAG
 from phytoscope.steps.telling import TABLES
-from phytoscope.track.registry import PACKAGE_TAG, ModelVersion, Registry
+from phytoscope.track.model_version import PACKAGE_TAG, ModelVersion
+from phytoscope.track.registry import Registry
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from typing import Final
 
 from phytoscope.errors import ArtifactError
 from phytoscope.schema.artifact import hash_content, hash_file, read_json
-from phytoscope.track.registry import PACKAGE_TAG, REFERENCE, ModelVersion, Registry, parse_reference
+from phytoscope.track.model_version import PACKAGE_TAG, REFERENCE, ModelVersion, parse_reference
+from phytoscope.track.registry import Registry
 from phytoscope.track.target import URI_VARIABLE, local_uri
 
 _DESCRIPTION: Final = "package.json"

@@ -24,7 +24,8 @@ from phytoscope.schema.table import PATH, Task
 from phytoscope.steps.gate_answers import UNREADABLE, UnseenAnswers, answer_unseen
 from phytoscope.steps.gate_evidence import check_baseline, check_golden, check_parity, read_evidence
 from phytoscope.steps.model_source import choose_uri, keep_package
-from phytoscope.track.registry import CHALLENGER, CHAMPION, PREFIX, ModelVersion, Registry
+from phytoscope.track.model_version import CHALLENGER, CHAMPION, PREFIX, ModelVersion
+from phytoscope.track.registry import Registry
 
 DECISION_TAG: Final = f"{PREFIX}decision"
 REASON_TAG: Final = f"{PREFIX}reason"

@@ -17,7 +17,8 @@ from phytoscope.steps.prepared import read_prepared
 from phytoscope.steps.telling import tell_evaluation, tell_package, tell_training
 from phytoscope.steps.tracking import ended
 from phytoscope.track.courier import deliver, read_delivered
-from phytoscope.track.registry import CHALLENGER, CHAMPION, PACKAGE_TAG, PREFIX, Registry
+from phytoscope.track.model_version import CHALLENGER, CHAMPION, PACKAGE_TAG, PREFIX
+from phytoscope.track.registry import Registry
 from phytoscope.track.target import TrackTarget, find_uri
 
 RUN_DIR_TAG: Final = f"{PREFIX}run_dir"

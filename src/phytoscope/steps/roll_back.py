@@ -2,7 +2,8 @@
 
 from phytoscope.errors import ArtifactError
 from phytoscope.steps.model_source import choose_uri
-from phytoscope.track.registry import CHAMPION, Registry
+from phytoscope.track.model_version import CHAMPION
+from phytoscope.track.registry import Registry
 
 
 def roll_back(name: str, *, uri: str | None = None, version: int | None = None) -> tuple[int, int]:

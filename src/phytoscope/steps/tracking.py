@@ -81,11 +81,12 @@ def ended(journal: Journal) -> Iterator[None]:
     """
     try:
         yield
-    except KeyboardInterrupt:
-        journal.end(EndStatus.interrupted)
-        raise
     except BaseException as error:
-        # What a library says may hold anything; what we say was written for people.
-        journal.end(EndStatus.failed, str(error) if isinstance(error, PhytoscopeError) else type(error).__name__)
+        if not isinstance(error, Exception):
+            # Ctrl-C, or an orchestrator that was told to stop.
+            journal.end(EndStatus.interrupted)
+        else:
+            # What a library says may hold anything; what we say was written for people.
+            journal.end(EndStatus.failed, str(error) if isinstance(error, PhytoscopeError) else type(error).__name__)
         raise
     journal.end(EndStatus.finished)

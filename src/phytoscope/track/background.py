@@ -76,13 +76,14 @@ class Courier:
         return " ".join(filter(None, sentences))
 
 
-def start_courier(root: Path, targets: list[TrackTarget], *, patience_s: float = 600.0) -> Courier:
+def start_courier(root: Path, targets: list[TrackTarget], *, patience_s: float | None = None) -> Courier:
     """Starts telling the trackers about a run; the run never waits for it, and never fails because of a tracker.
 
     Args:
         root: Folder of the run; its event log need not exist yet.
         targets: The trackers.
-        patience_s: How long trackers that do not answer are waited for when the run is over, seconds.
+        patience_s: How long trackers that do not answer are waited for when the run is over, seconds; when None, what
+            the environment variable PHYTOSCOPE_TRACK_PATIENCE_S says, else ten minutes.
 
     Returns:
         What to wait for when the run is over.
@@ -116,9 +117,10 @@ def _note_targets(root: Path, targets: list[TrackTarget]) -> None:
     save_targets(folder, targets)
 
 
-def _start(root: Path, target: TrackTarget, patience_s: float) -> subprocess.Popen[bytes]:
+def _start(root: Path, target: TrackTarget, patience_s: float | None) -> subprocess.Popen[bytes]:
     place = tracking_folder(root) / LOG_NAME
-    words = ["track", "follow", str(root), "--target", target.id, "--patience", str(patience_s)]
+    words = ["track", "follow", str(root), "--target", target.id]
+    words += [] if patience_s is None else ["--patience", str(patience_s)]
     try:
         is_long = place.exists() and place.stat().st_size > _LONGEST_LOG_BYTES
         with place.open("wb" if is_long else "ab") as log:

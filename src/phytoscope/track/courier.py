@@ -86,7 +86,7 @@ def follow(
             if found.error != said:
                 said = found.error
                 say(said or f"{told} events told; the tracker answers again")
-            if is_last and (not found.error or time.monotonic() > give_up):
+            if is_last and (not found.error or time.monotonic() > give_up or not root.exists()):
                 say(f"{told} events told, {found.waiting} left")
                 return Delivery(told, found.waiting, found.error)
             pause = min(2 * pause, _LONGEST_PAUSE_S) if found.error else _PAUSE_S

@@ -99,7 +99,7 @@ def only_teller(root: Path, target: TrackTarget, seconds: float) -> Iterator[Non
     """
     folder = tracking_folder(root)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         lock = filelock.FileLock(folder / f".{target.id}.lock", timeout=max(0.0, seconds))
         lock.acquire()
     except filelock.Timeout:

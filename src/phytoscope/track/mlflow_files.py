@@ -31,28 +31,29 @@ def send_files(client: "MlflowClient", remote: str, place: Path, folder: str) ->
 
 
 def _send_folder(client: "MlflowClient", remote: str, place: Path, folder: str) -> None:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
     client.log_artifacts(remote, str(place), folder)
     sent = {f"{folder}/{path.relative_to(place).as_posix()}" for path in place.rglob("*") if path.is_file()}
-    for path in _list_files(client, remote, folder):
+    # The client would also list the files of MLflow models that happen to have the name of the folder.
+    location = str(client.get_run(remote).info.artifact_uri)
+    repository: Any = get_artifact_repository(location, tracking_uri=client.tracking_uri)
+    for path in list(_list_files(repository, folder)):
         if path not in sent:
-            _remove(client, remote, path)
+            _remove(repository, path)
 
 
-def _list_files(client: "MlflowClient", remote: str, folder: str) -> Iterator[str]:
-    for entry in client.list_artifacts(remote, folder):
+def _list_files(repository: Any, folder: str) -> Iterator[str]:
+    for entry in repository.list_artifacts(folder):
         if entry.is_dir:
-            yield from _list_files(client, remote, entry.path)
+            yield from _list_files(repository, entry.path)
         else:
             yield entry.path
 
 
-def _remove(client: "MlflowClient", remote: str, path: str) -> None:
+def _remove(repository: Any, path: str) -> None:
     from mlflow.exceptions import MlflowException
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    repository: Any = get_artifact_repository(
-        client.get_run(remote).info.artifact_uri, tracking_uri=client.tracking_uri
-    )
     try:
         repository.delete_artifacts(path)
     except (NotImplementedError, MlflowException, requests.HTTPError):

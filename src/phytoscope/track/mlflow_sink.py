@@ -4,7 +4,7 @@ import getpass
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import phytoscope
+from phytoscope import __version__
 from phytoscope.errors import TrackingError
 from phytoscope.schema.events import Event
 from phytoscope.track.mlflow_client import answering, find_local_folder, hide_secret, open_client
@@ -16,6 +16,9 @@ from phytoscope.track.target import TrackTarget
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+# MLflow shows the pages for trained models, and not those for language models.
+_MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 
 
 class MlflowSink:
@@ -96,7 +99,8 @@ class MlflowSink:
         found = client.get_experiment_by_name(name)
         if found is None:
             try:
-                return client.create_experiment(name, None if folder is None else (folder / "artifacts").as_uri())
+                location = None if folder is None else (folder / "artifacts").as_uri()
+                return client.create_experiment(name, location, tags=_MODEL_TRAINING)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
@@ -114,7 +118,7 @@ class MlflowSink:
         tags = {
             RUN_KEY: run.key,
             f"{OWN}kind": run.kind.value,
-            f"{OWN}version": phytoscope.__version__,
+            f"{OWN}version": __version__,
             "mlflow.source.name": "phytoscope",
             "mlflow.source.type": "LOCAL",
         }

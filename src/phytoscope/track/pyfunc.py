@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-import phytoscope
+from phytoscope import __version__
 from phytoscope.errors import ArtifactError, PackageError
 from phytoscope.schema.artifact import hash_file, read_json
 from phytoscope.schema.package import ModelDescription
@@ -91,7 +91,7 @@ def save_model(package: Path, folder: Path, model: "LoggedModel | None" = None) 
         signature=build_signature(description),
         input_example=_build_example(package, description),
         # What answers is the package; whoever serves it installs phytoscope as it was installed here.
-        pip_requirements=[f"mlflow=={mlflow.__version__}", f"phytoscope=={phytoscope.__version__}"],
+        pip_requirements=[f"mlflow=={mlflow.__version__}", f"phytoscope=={__version__}"],
         metadata={"model_id": description.model_id, "task": description.task.value},
     )
     # MLflow notes where both came from on this machine, and never reads it.

@@ -7,7 +7,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,83 +15,27 @@ import filelock
 from phytoscope.errors import ArtifactError, ConfigError, TrackingError, require, storage_error, suggest
 from phytoscope.schema.artifact import hash_file, write_folder_atomic
 from phytoscope.track.mlflow_client import answering, find_local_folder, hide_secret, open_client
+from phytoscope.track.model_version import (
+    CHAMPION,
+    CHAMPIONS_TAG,
+    MODEL_ID_TAG,
+    PACKAGE_TAG,
+    REFERENCE,
+    ModelVersion,
+    Reign,
+    check_name,
+    parse_reference,
+    read_version,
+)
 
-CHAMPION: Final = "champion"
-CHALLENGER: Final = "challenger"
-PREFIX: Final = "phytoscope."
-MODEL_ID_TAG: Final = f"{PREFIX}model_id"
-PACKAGE_TAG: Final = f"{PREFIX}package_hash"
-"""Hash of `package.json`, which holds those of all other parts."""
-CHAMPIONS_TAG: Final = f"{PREFIX}champions"
-"""Of a registered model: who became champion when, the newest first, as JSON."""
-REFERENCE: Final = "models:/"
+__all__ = ["CHAMPION", "ModelVersion", "Registry", "Reign"]
 _DESCRIPTION: Final = "package.json"
 _KEPT: Final = 50
 """Changes of champion that are remembered."""
-_FORM: Final = re.compile(r"models:/(?P<name>[^/@:]+)(?:@(?P<alias>[\w.-]+)|/(?P<version>\d+))")
 _SCHEMES: Final = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
 _PATIENCE_S: Final = 60
 _RUN: Final = re.compile(r"runs:/(?P<id>\w+)/(?P<path>.+)")
 _ABSENT: Final = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """One version of a registered model.
-
-    Attributes:
-        name: Name of the model.
-        version: Its number, from 1.
-        run_id: The MLflow run that made it.
-        source: Where MLflow keeps its files.
-        tags: What we noted.
-        aliases: Names that point to it now.
-        created_at: When it was registered, seconds since 1970.
-    """
-
-    name: str
-    version: int
-    run_id: str
-    source: str
-    tags: dict[str, str] = field(default_factory=dict)
-    aliases: tuple[str, ...] = ()
-    created_at: float = 0.0
-
-    @property
-    def reference(self) -> str:
-        """The text that names it wherever a package is asked for."""
-        return f"{REFERENCE}{self.name}/{self.version}"
-
-
-@dataclass(frozen=True)
-class Reign:
-    """A version became champion.
-
-    Attributes:
-        version: Which one.
-        at: When, ISO 8601, UTC.
-        how: `first`, `promoted` or `rollback`.
-    """
-
-    version: int
-    at: str
-    how: str
-
-
-def parse_reference(text: str) -> tuple[str, str | int]:
-    """Name of a model, and its alias or version.
-
-    Args:
-        text: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
-
-    Raises:
-        ConfigError: It is neither.
-    """
-    found = _FORM.fullmatch(text)
-    if found is None:
-        message = f"{text!r} names no model of a registry: write models:/NAME@{CHAMPION} or models:/NAME/VERSION."
-        raise ConfigError(message)
-    return found["name"], found["alias"] if found["version"] is None else int(found["version"])
 
 
 class Registry:
@@ -166,7 +109,7 @@ class Registry:
             ConfigError: The name cannot be used.
             TrackingError: The registry does not answer.
         """
-        _check_name(name)
+        check_name(name)
         noted = {**(tags or {}), MODEL_ID_TAG: model_id}
         with self.locked():
             for known in self.versions(name):
@@ -184,7 +127,7 @@ class Registry:
     def names(self) -> list[str]:
         """Names of all models, in order."""
         with self._asking():
-            return sorted(str(model.name) for model in self._client.search_registered_models())
+            return sorted(str(model.name) for model in self._client.search_registered_models(max_results=1000))
 
     def versions(self, name: str) -> list[ModelVersion]:
         """All versions of a model, the newest first; none when there is no such model."""
@@ -194,7 +137,7 @@ class Registry:
                 return []
             mark = "'" if "'" not in name else '"'
             found = self._client.search_model_versions(f"name={mark}{name}{mark}")
-        return sorted((_read_version(version, model.aliases) for version in found), key=lambda one: -one.version)
+        return sorted((read_version(version, model.aliases) for version in found), key=lambda one: -one.version)
 
     def find(self, name: str, which: str | int) -> ModelVersion | None:
         """One version of a model.
@@ -217,7 +160,7 @@ class Registry:
             if number is None:
                 return None
             version = self._or_none(lambda: self._client.get_model_version(name, str(number)))
-        return None if version is None else _read_version(version, model.aliases)
+        return None if version is None else read_version(version, model.aliases)
 
     def get(self, name: str, which: str | int) -> ModelVersion:
         """The same, and an error when there is none.
@@ -408,22 +351,3 @@ def _find_package(received: Path, version: ModelVersion) -> Path:
         )
         raise ArtifactError(message)
     return found[0].parent
-
-
-def _read_version(version: Any, aliases: Mapping[str, Any]) -> ModelVersion:
-    number = int(version.version)
-    return ModelVersion(
-        name=str(version.name),
-        version=number,
-        run_id=str(version.run_id or ""),
-        source=str(version.source),
-        tags={str(key): str(value) for key, value in version.tags.items()},
-        aliases=tuple(sorted(str(alias) for alias, target in aliases.items() if int(target) == number)),
-        created_at=float(version.creation_timestamp) / 1000.0,
-    )
-
-
-def _check_name(name: str) -> None:
-    if not name.strip() or any(mark in name for mark in '/:@"'):
-        message = f"{name!r} cannot be the name of a model: use letters, digits, spaces, dots, - and _."
-        raise ConfigError(message)

@@ -99,6 +99,8 @@ class Teller:
         """
         if self._knows_all and not self._log.has_news():
             return Delivery(0, 0)
+        # Nothing is written into a folder that holds no run, or is gone.
+        self._log.look()
         deadline = None if seconds is None else time.monotonic() + seconds
         self._told, error = 0, ""
         try:

@@ -16,6 +16,7 @@ from phytoscope.errors import (
 from phytoscope.pipeline import running
 from phytoscope.pipeline.running import LoggedProgress, told_to_dagster
 from phytoscope.pipeline.show import MOST_ROWS, show_table, show_values
+from phytoscope.schema.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -30,6 +31,13 @@ def test_what_may_pass_is_asked_for_again(context, kind):
     with pytest.raises(dg.RetryRequested) as caught, told_to_dagster(context):
         raise kind("away")
     assert (caught.value.max_retries, caught.value.seconds_to_wait) == (running.MAX_RETRIES, running.SECONDS_TO_WAIT)
+
+
+def test_another_process_in_the_folder_is_waited_for(context, tmp_path):
+    """Two runs of one data set at once: the later one comes again when the first may be done."""
+    run = RunFolder(tmp_path / "run")
+    with run.locked(), pytest.raises(dg.RetryRequested), told_to_dagster(context), RunFolder(run.root).locked():
+        pytest.fail("the folder is locked")
 
 
 @pytest.mark.parametrize("kind", [ConfigError, DataValidationError])

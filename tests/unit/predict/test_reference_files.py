@@ -21,7 +21,7 @@ def _make_answers(n=12):
     return pd.DataFrame(
         {
             "sample_id": [f"secret-{row}.png" for row in range(n)],
-            "path": [f"/home/secret/{row}.png" for row in range(n)],
+            "path": [f"/photos/secret/{row}.png" for row in range(n)],
             "split": [splits[row % 3] for row in range(n)],
             "group_id": [f"secret plant {row // 6}" for row in range(n)],
             "label": ["a", "b"] * (n // 2),

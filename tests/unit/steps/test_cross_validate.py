@@ -12,6 +12,7 @@ from factories.runs import TINY, Sentences, draw_mixed_table
 from phytoscope.configs import compose_config
 from phytoscope.evaluate.regression import compute_rmse
 from phytoscope.predict.package import load_package
+from phytoscope.predict.reference_files import read_reference
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import Task
 from phytoscope.steps import RunContext
@@ -99,6 +100,8 @@ def test_ensemble_is_the_mean_of_its_members(settings, done):
     _, prepared = read(settings, place)
     predictor = load_package(result.folder.ensemble.package)
     assert len(predictor.description.members) == 3
+    # New images can be compared with the test images, which no network has seen.
+    assert set(read_reference(result.folder.ensemble.package).table["split"]) == {"test"}
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     members = []
     for number in range(3):

@@ -95,6 +95,7 @@ def test_planted_changes_are_found_with_their_reason(package, watch, change, nam
     assert "photographs have changed" in look.page.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_same_images_are_not_counted_twice(package, watch):
     """The same folder again, and its files under other names, spend no look."""
     before = sorted((watch / "monitor/looks").iterdir())
@@ -136,6 +137,7 @@ def test_an_interrupted_look_is_continued(package, tmp_path, monkeypatch):
     assert sum(calls) == 40
 
 
+@pytest.mark.slow
 def test_killed_between_record_and_cleaning_counts_once(package, tmp_path, monkeypatch):
     """A look that was recorded counts, although nobody cleared what had waited for it."""
     draw_photos(tmp_path / "new", 40, seed=602, start=3600)
@@ -182,6 +184,7 @@ def test_an_empty_or_missing_folder_is_an_error_and_leaves_no_watch(package, tmp
     assert not (tmp_path / "monitor/monitor.json").exists()
 
 
+@pytest.mark.slow
 def test_another_model_begins_a_new_series(watch, tmp_path_factory):
     """The looks of an earlier model are put aside, not mixed with those of the next."""
     other = make_watched_package(tmp_path_factory.mktemp("other"), seed=50, model_id="fedcba9876543210")
@@ -203,6 +206,7 @@ def test_images_that_the_model_was_measured_on_are_left_out(package, tmp_path):
     assert "80 of the images are among those" in said[0]
 
 
+@pytest.mark.slow
 def test_too_many_images_are_drawn_by_group_and_the_rest_passed_over(package, tmp_path):
     """Whole plants are drawn; those that are not do not come back at the next call."""
     draw_photos(tmp_path / "new", 60, seed=605, start=3900)
@@ -298,6 +302,7 @@ def test_damaged_parts_are_said(package, watch, name):
         look_for_drift(_ask(package, watch, "day0"))
 
 
+@pytest.mark.slow
 def test_numbers_are_watched_too(tmp_path):
     """For a model of numbers the distribution of the answers is compared, in their unit."""
     package = make_watched_package(tmp_path / "model", task=Task.regression)

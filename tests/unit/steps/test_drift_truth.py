@@ -14,7 +14,7 @@ from phytoscope.steps.drift_folder import MonitorFolder
 from phytoscope.steps.drift_truth import TruthRequest, add_truth
 
 
-@pytest.fixture(scope="module", params=list(Task))
+@pytest.fixture(scope="module", params=[Task.classification, pytest.param(Task.regression, marks=pytest.mark.slow)])
 def watched(request, tmp_path_factory):
     """A watch of each task with a good look and a blurred one, and the truth of all its photographs."""
     place = tmp_path_factory.mktemp("watched")

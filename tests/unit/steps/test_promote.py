@@ -25,7 +25,8 @@ from phytoscope.steps.model_source import find_cache, resolve_package
 from phytoscope.steps.promote import FILE_TAG, PromotionRequest, promote, read_decision
 from phytoscope.steps.register import Registered, register_run
 from phytoscope.steps.roll_back import roll_back
-from phytoscope.track.registry import CHALLENGER, CHAMPION, Registry
+from phytoscope.track.model_version import CHALLENGER, CHAMPION
+from phytoscope.track.registry import Registry
 
 RULES = PromoteConfig(min_groups=5)
 

@@ -122,23 +122,17 @@ def test_tracker_that_lost_a_run_is_told_all_again(tracker, tmp_path) -> None:
 def test_log_that_lost_its_end_is_told_again(tracker, tmp_path) -> None:
     """After a power cut took the last lines, those written in their place are told though their numbers are known."""
     log = begin_run(tmp_path)
-    for epoch in range(3):
-        write_epoch(log, epoch)
+    write_epoch(log, 0)
     deliver(tmp_path, TARGET)
     lines = log.path.read_bytes().splitlines(keepends=True)
-    log.path.write_bytes(b"".join(lines[:-4]))
-    resumed = begin_run(tmp_path)
+    log.path.write_bytes(b"".join(lines[:-2]))
     time.sleep(0.002)
-    for epoch in range(1, 4):
-        write_epoch(resumed, epoch)
-    deliver(tmp_path, TARGET)
-    told = {
-        (e.content["step"], name)
-        for e in tracker.known[log.run]
-        if e.kind is EventKind.metrics
-        for name in e.content["metrics"]
-    }
-    assert {step for step, name in told if name == "train/loss"} == {0, 1, 2, 3}
+    resumed = EventLog(RunFolder(tmp_path))
+    resumed.metrics({"val/r2": 0.5}, step=0)
+    resumed.metrics({"val/r2": 0.6}, step=1)
+    assert deliver(tmp_path, TARGET).waiting == 0
+    told = [event.content["metrics"] for event in tracker.known[log.run] if event.kind is EventKind.metrics]
+    assert told[-2:] == [{"val/r2": 0.5}, {"val/r2": 0.6}]
 
 
 def test_damaged_log_does_not_confuse_the_cursor(tracker, tmp_path) -> None:
@@ -327,8 +321,25 @@ def test_following_gives_up_some_time_after_the_end(tracker, quick, tmp_path) ->
     assert found == [Delivery(0, count(log), "nobody answers")]
 
 
-def test_following_tells_of_folds_and_trials(tracker, quick, tmp_path) -> None:
-    """Logs that appear below the folder of a run are told too, and who asks about one of them knows whom."""
+def test_following_ends_when_the_run_is_removed(tracker, quick, tmp_path) -> None:
+    """Of a folder that is gone there is nothing to tell, however patient the courier is."""
+    begin_run(tmp_path / "run")
+    tracker.away = True
+    over = threading.Event()
+    thread = threading.Thread(target=follow, args=(tmp_path / "run", TARGET), kwargs={"over": over, "patience_s": 600})
+    thread.start()
+    over.set()
+    time.sleep(0.05)
+    # The courier may be writing there at this moment.
+    (tmp_path / "run").rename(tmp_path / "away")
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("pause_s", [0.05, 3600.0])
+def test_following_tells_of_folds_and_trials(tracker, quick, tmp_path, monkeypatch, pause_s) -> None:
+    """Logs that appear below a run are told too, at the latest in the end, and who asks about one knows whom."""
+    monkeypatch.setattr(courier, "_LOOK_AROUND_S", pause_s)
     save_targets(tmp_path / "tracking", [TARGET])
     over = threading.Event()
     thread = threading.Thread(target=follow, args=(tmp_path, TARGET), kwargs={"over": over, "patience_s": 60})

@@ -12,14 +12,8 @@ from factories.packages import make_package
 from phytoscope.errors import ArtifactError, ConfigError, TrackingError
 from phytoscope.predict.package import verify_package
 from phytoscope.schema.artifact import hash_file
-from phytoscope.track.registry import (
-    CHALLENGER,
-    CHAMPION,
-    CHAMPIONS_TAG,
-    PACKAGE_TAG,
-    Registry,
-    parse_reference,
-)
+from phytoscope.track.model_version import CHALLENGER, CHAMPION, CHAMPIONS_TAG, PACKAGE_TAG, parse_reference
+from phytoscope.track.registry import Registry
 
 
 @pytest.fixture

@@ -29,7 +29,11 @@ class DriftSide:
     table: pd.DataFrame
 
     def __post_init__(self) -> None:
-        """Raises DataValidationError when rows do not match, there are none, or features or groups are missing."""
+        """Checks that rows match.
+
+        Raises:
+            DataValidationError: Rows do not match, there are none, or features or groups are missing.
+        """
         if self.features.ndim != 2 or len(self.features) != len(self.table) or len(self.table) == 0:
             message = (
                 f"features have shape {self.features.shape} and the table has {len(self.table)} rows: one row of "
@@ -100,7 +104,11 @@ class DriftPlan:
     unit: str = ""
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for impossible numbers."""
+        """Checks the numbers.
+
+        Raises:
+            ConfigError: A number is outside what is allowed.
+        """
         most = self.max_images
         if (
             not 0 < self.false_alarm < 1

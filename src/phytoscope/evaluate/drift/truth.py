@@ -34,7 +34,11 @@ class ErrorSide:
     windows: npt.NDArray[np.object_]
 
     def __post_init__(self) -> None:
-        """Raises DataValidationError when lengths differ, there is nothing, or an error is no number of 0 or more."""
+        """Checks the errors.
+
+        Raises:
+            DataValidationError: Lengths differ, there is nothing, or an error is not a number of 0 or more.
+        """
         n = len(self.errors)
         if n == 0 or len(self.groups) != n or len(self.windows) != n:
             message = (

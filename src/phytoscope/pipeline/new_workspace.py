@@ -59,9 +59,12 @@ data:
 model:
   input_size_px: 160
 adapt:
-  stages: 2
+  stages: 3
 trainer:
-  max_epochs: 20
+  # Said here, so that the drawn plants give the same numbers on every computer.
+  mode: trunk
+  views: 8
+  max_epochs: 30
   batch_size: 16
   smallest_size: 1.0
 evaluate:
@@ -83,11 +86,11 @@ defaults:
 data:
   root: ../data/disease
 model:
-  input_size_px: 128
+  input_size_px: 160
 adapt:
   running_statistics: true
 trainer:
-  max_epochs: 8
+  max_epochs: 12
   batch_size: 16
 evaluate:
   robustness: 0

@@ -180,4 +180,3 @@ def _read_handed_on(workspace: Workspace, name: str, asset: str) -> dict[str, An
         message = f"{str(path)!r} is damaged: materialise the asset {asset!r} again."
         raise ArtifactError(message)
     return content
-

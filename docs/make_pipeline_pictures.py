@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 _IMAGES = Path(__file__).parent / "images"
-_WIDTH, _HEIGHT = 1500, 900
+_WIDTH, _HEIGHT = 1500, 620
 _PORT, _MLFLOW_PORT = 3071, 5071
 _PATIENCE_MS = 120_000
 
@@ -45,10 +45,13 @@ def _photograph(workspace: Workspace, servers: Servers) -> None:
         browser = driver.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT})
         page.goto(f"{dagster}/asset-groups", timeout=_PATIENCE_MS)
+        _wait(page, "registry")
+        # The page's own key for opening all groups.
+        page.keyboard.press("Alt+KeyE")
         _wait(page, "promoted_model")
         _keep(page, workspace.root / "lineage.png", _IMAGES / "dagster.png")
         page.goto(f"{dagster}/assets/model_evaluation?view=partitions&partition=biomass", timeout=_PATIENCE_MS)
-        _wait(page, "report")
+        _wait(page, "test/rmse")
         _keep(page, workspace.root / "asset.png", _IMAGES / "dagster_asset.png")
         browser.close()
 

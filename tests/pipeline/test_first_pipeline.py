@@ -127,6 +127,10 @@ def test_both_pages_show_it_in_a_browser(finished, tmp_path):
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.goto(f"{finished.dagster}/asset-groups", timeout=120_000)
+        page.get_by_text("registry").first.wait_for(timeout=120_000)
+        page.wait_for_timeout(3000)
+        # The page's own key for opening all groups.
+        page.keyboard.press("Alt+KeyE")
         page.get_by_text("promoted_model").first.wait_for(timeout=120_000)
         experiments = requests.post(
             f"{finished.mlflow}/api/2.0/mlflow/experiments/search", json={"max_results": 10}, timeout=30

@@ -5,6 +5,7 @@ import time
 
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -14,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichBar
+from rich.table import Table
 
 from phytoscope.errors import ConfigError, suggest
 
@@ -22,6 +24,7 @@ _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 EXIT_USER, EXIT_BUG, EXIT_FINDINGS, EXIT_INTERRUPTED = 2, 1, 3, 130
 _QUIET_SECONDS = 20.0
 _TWO_MINUTES_S = 120
+_WIDEST = 10_000
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -96,6 +99,15 @@ class TerminalProgress:
 def say(message: str) -> None:
     """Tells the user a sentence, beside the results."""
     err.print(escape(message))
+
+
+def print_table(table: Table) -> None:
+    """Prints a table: as wide as the terminal, and as wide as it needs to be for a file or another program."""
+    if out.is_terminal:
+        out.print(table)
+        return
+    needed = Measurement.get(out, out.options.update(max_width=_WIDEST), table).maximum
+    Console(file=out.file, width=max(needed, out.width), highlight=False).print(table)
 
 
 def show_log() -> None:

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from phytoscope.cli.terminal import TerminalProgress, out, say
+from phytoscope.cli.terminal import TerminalProgress, out, print_table, say
 from phytoscope.errors import ArtifactError, ConfigError, TrackingError
 from phytoscope.schema.artifact import resolve_path
 from phytoscope.schema.choices import TrackSink, WandbMode
@@ -119,7 +119,7 @@ def status(places: Places = None) -> None:
                 told = Told(0, 0, str(error))
             where = told.error or told.facts.get("url") or told.facts.get("folder") or word_target(target)
             table.add_row(escape(_shorten(run)), target.sink.value, f"{told.told}/{told.total}", escape(where))
-    out.print(table)
+    print_table(table)
 
 
 @track_app.command(hidden=True)

@@ -145,11 +145,11 @@ def choose_clear(chances: FloatArray, level: float) -> npt.NDArray[np.bool_]:
     """Which of several chances are too small to be chance, with one level for all of them (Holm's step-down).
 
     Args:
-        chances: Shape (n,), float64, 0-1.
+        chances: Of shape (N,), float64, 0-1.
         level: Chance of choosing any where none should be, 0-1.
 
     Returns:
-        Shape (n,), bool.
+        Of shape (N,), bool.
     """
     order = np.argsort(chances, kind="stable")
     allowed = level / np.arange(len(chances), 0, -1)

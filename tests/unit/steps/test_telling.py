@@ -1,6 +1,7 @@
 """What the steps write into the event log: one run from the first epoch to the package, children below their parent."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ from phytoscope.errors import ConfigError, PhytoscopeError
 from phytoscope.schema.events import EventKind, EventLog, RunKind, read_events
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.run_folder import RunFolder
-from phytoscope.steps import RunContext, choose_run_folder, run_all
+from phytoscope.steps import RunContext, choose_run_folder, run_step
 from phytoscope.steps.context import plain_settings, read_report
 from phytoscope.steps.cross_validate import cross_validate
 from phytoscope.steps.telling import flatten_settings, name_results
@@ -35,7 +36,7 @@ def table(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(table, tmp_path_factory):
     """A finished tiny run with the words it was made from."""
-    words = run_words(table, tmp_path_factory.mktemp("runs") / "a")
+    words = run_words(table, tmp_path_factory.mktemp("runs") / "a", "package.onnx=never")
     return run_tiny(words)[0], words
 
 
@@ -111,11 +112,11 @@ def test_a_reused_run_tells_nothing(finished):
     assert EventLog(run).path.read_bytes() == before
 
 
-def test_a_second_evaluation_belongs_to_the_same_run(table, tmp_path):
+def test_a_second_evaluation_belongs_to_the_same_run(finished, tmp_path):
     """Evaluating anew goes on with the run and gives its numbers a place of their own."""
-    words = run_words(table, tmp_path / "a")
-    run, _ = run_tiny(words)
-    run_tiny([*words, "evaluate.coverage=0.7"])
+    run = RunFolder(shutil.copytree(finished[0].root, tmp_path / "a"))
+    words = [word for word in finished[1] if not word.startswith("paths.run_dir=")]
+    run_tiny([*words, f"paths.run_dir={run.root}", "evaluate.coverage=0.7"], step="evaluate")
     events = read(run)
     assert len({event.run for event in events}) == 1
     steps = [e.content["step"] for e in of_kind(events, EventKind.metrics) if "test/r2" in e.content["metrics"]]
@@ -125,8 +126,8 @@ def test_a_second_evaluation_belongs_to_the_same_run(table, tmp_path):
 def test_other_settings_of_the_training_are_another_run(table, tmp_path):
     """A run folder that is trained anew holds two tracked runs, the numbers of which are not mixed."""
     words = run_words(table, tmp_path / "a")
-    run, _ = run_tiny(words)
-    run_tiny([*words, "trainer.learning_rate=0.0005"])
+    run, _ = run_tiny(words, step="train")
+    run_tiny([*words, "trainer.learning_rate=0.0005"], step="train")
     events = read(run)
     keys = list(dict.fromkeys(event.run for event in events))
     assert len(keys) == 2
@@ -189,7 +190,7 @@ def test_the_end_tells_how_it_ended(tmp_path, error, status, reason):
 
 def test_folds_are_children(table, tmp_path):
     """Each fold is a run of its own below the cross-validation, and the ensemble too."""
-    words = run_words(table, tmp_path / "a", "data.split.folds=2")
+    words = run_words(table, tmp_path / "a", "data.split.folds=2", "package.onnx=never")
     config = compose_config(words)
     sentences = Sentences()
     cross_validate(RunContext(config, choose_run_folder(config), SilentProgress(), sentences))
@@ -238,7 +239,7 @@ def test_who_is_told_does_not_make_another_run(table, tmp_path):
     words = [*table, *TINY, f"paths.runs_dir={tmp_path}"]
     config = compose_config(words)
     run = choose_run_folder(config)
-    run_all(RunContext(config, run, SilentProgress()))
+    run_step(RunContext(config, run, SilentProgress()), "prepare")
     assert choose_run_folder(compose_config([*words, "track.experiment=other", "promote.margin=0.01"])) == run
     assert choose_run_folder(compose_config([*words, "trainer.learning_rate=0.1"])) != run
 

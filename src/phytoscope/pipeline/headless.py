@@ -64,18 +64,15 @@ def run_partition(
 def _execute(
     instance: "DagsterInstance", name: str, words: list[str], process: str, listener: "_Listener", job: str
 ) -> HeadlessRun:
-    from dagster._core.utils import make_new_run_id
-
     from phytoscope.pipeline import defs
 
     instance.add_dynamic_partitions(DATASETS, [name])
-    run_id = make_new_run_id()
-    instance.add_event_listener(run_id, listener)
+    instance.add_event_listener(process, listener)
     first = "drift_report" if job == "monitoring_job" else "raw_dataset"
     result = defs.resolve_job_def(job).execute_in_process(
         instance=instance,
         partition_key=name,
-        run_id=run_id,
+        run_id=process,
         run_config={
             # What happens is told in sentences; Dagster's own lines stand in its records.
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
@@ -86,7 +83,7 @@ def _execute(
     )
     if not result.success:
         _raise_failure(result, listener.failed_checks)
-    return HeadlessRun(run_id, listener.assets, list(listener.failed_checks))
+    return HeadlessRun(process, listener.assets, list(listener.failed_checks))
 
 
 class _Listener:

@@ -14,10 +14,10 @@ from phytoscope.pipeline.workspace import WORKSPACE_VARIABLE, Workspace
 from phytoscope.schema.artifact import write_atomic
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
+    from dagster import DagsterInstance, DagsterRun
 
 PROCESS_TAG = "phytoscope/process"
-"""Tag of a run without a server: name of the process that does it."""
+"""Tag of a run without a server: name of the process that does it, which is also the identifier of the run."""
 DATASETS = "datasets"
 """Name of the partitions; one is one data set."""
 
@@ -133,13 +133,20 @@ def end_dead_runs(workspace: Workspace, instance: "DagsterInstance", *, servers_
     going = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
     ended = []
     for run in instance.get_runs(RunsFilter(statuses=going)):
-        process = run.tags.get(PROCESS_TAG)
-        if not servers_stopped if process is None else _is_alive(workspace, process):
+        if _is_alive(workspace, run.run_id) if is_headless(run) else not servers_stopped:
             continue
         instance.report_run_failed(run, "The process of this run ended without a word: it was killed or lost power.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         ended.append(run.run_id)
     return ended
+
+
+def is_headless(run: "DagsterRun") -> bool:
+    """Whether a run is done without a server.
+
+    Dagster's page gives a run that it takes again all tags of the first one, so that the tag alone says nothing.
+    """
+    return run.tags.get(PROCESS_TAG) == run.run_id
 
 
 @contextlib.contextmanager
@@ -150,12 +157,12 @@ def mark_process(workspace: Workspace) -> Iterator[str]:
         workspace: Workspace.
 
     Yields:
-        The name, for the tag `PROCESS_TAG` of its run.
+        The name, for the tag `PROCESS_TAG` of its run and its identifier.
 
     Raises:
         StorageError: The place cannot be written.
     """
-    name = uuid.uuid4().hex
+    name = str(uuid.uuid4())
     lock = filelock.FileLock(_mark_path(workspace, name))
     try:
         _mark_path(workspace, name).parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from typing import Any
 import filelock
 
 from phytoscope.errors import ArtifactError, ConfigError, TrackingError, require, storage_error
-from phytoscope.pipeline.instance import PROCESS_TAG, build_environment, end_dead_runs, open_instance
+from phytoscope.pipeline.instance import build_environment, end_dead_runs, is_headless, open_instance
 from phytoscope.pipeline.workspace import Workspace
 from phytoscope.schema.artifact import read_json, write_json
 
@@ -149,8 +149,11 @@ def run_servers(workspace: Workspace, *, port: int, mlflow_port: int | None) -> 
             yield servers
         finally:
             with _deaf_to_signals():
-                _interrupt_runs(workspace)
-                servers.stop()
+                try:
+                    _interrupt_runs(workspace)
+                finally:
+                    # Whatever Dagster's records say: no server is left behind.
+                    servers.stop()
                 with open_instance(workspace) as instance:
                     end_dead_runs(workspace, instance, servers_stopped=True)
                 _note_path(workspace).unlink(missing_ok=True)
@@ -254,7 +257,10 @@ def _ask(address: str, content: dict[str, Any] | None = None) -> dict[str, Any] 
 
     try:
         method = "GET" if content is None else "POST"
-        answer = requests.request(method, address, json=content, timeout=5)
+        with requests.Session() as session:
+            # Servers of this computer are not asked through a proxy.
+            session.trust_env = False
+            answer = session.request(method, address, json=content, timeout=5)
     except requests.RequestException:
         return None
     if not answer.ok:
@@ -275,7 +281,7 @@ def _interrupt_runs(workspace: Workspace) -> None:
         going = [
             run
             for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTING, DagsterRunStatus.STARTED]))
-            if PROCESS_TAG not in run.tags
+            if not is_headless(run)
         ]
         for run in going:
             # One whose server does not answer ends with it.
@@ -320,8 +326,9 @@ def _wait_for_group(group: int, seconds: float) -> None:
 
 @contextlib.contextmanager
 def _deaf_to_signals() -> Iterator[None]:
-    # An impatient second Ctrl-C would leave half of the servers behind.
-    known = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    # An impatient second Ctrl-C would leave half of the servers behind; a terminal that closes tells it twice.
+    names = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    known = {name: signal.getsignal(name) for name in names}
     try:
         for name in known:
             signal.signal(name, signal.SIG_IGN)

@@ -11,6 +11,8 @@ import pandas as pd
 
 from phytoscope.data.split.leaks import find_leaks, summarise_leaks
 from phytoscope.errors import ArtifactError
+from phytoscope.evaluate.baselines import CONSTANT
+from phytoscope.evaluate.caveats import loses_to
 from phytoscope.evaluate.report import main_metric
 from phytoscope.schema.config import RunConfig
 from phytoscope.schema.drift import DriftReport
@@ -166,34 +168,47 @@ def claim_loss_finite(run: RunFolder) -> Claim:
 
 
 def claim_beats_baseline(report: EvaluationReport) -> Claim:
-    """The model is better than every napkin model on the split to quote."""
+    """The model is better than always giving the same answer, and not clearly worse than any other napkin model.
+
+    Always giving the same answer says nothing about a picture, so it must be beaten. A line on the green pixels can be
+    as good as any network where weight is area: it fails a model only where the interval of the difference, drawn by
+    plants, lies wholly on its side, or where there is no interval.
+
+    Args:
+        report: Report of the run; the split to quote is looked at.
+    """
     metric, higher = main_metric(report.task)
     split = shown_split(report)
+    part = report.splits[split]
     model = report.metric(split, metric)
-    best = _find_best(report.splits[split].baselines, metric, higher=higher)
     values: Values = {"metric": f"{split}/{metric}"}
-    if report.beats_baseline is None or model is None or best is None:
+    if report.beats_baseline is None or model is None or not part.baselines:
         return Claim(False, "there is no test split with a baseline: nothing was compared", values)
-    name, value, lead = best
-    values |= {"model": model, "best_baseline": value, "baseline": name}
-    if lead is not None:
-        values |= lead
-    word = "better" if report.beats_baseline else "not better"
-    return Claim(report.beats_baseline, f"{metric} {model:.4g}, {word} than {name} ({value:.4g})", values)
-
-
-def _find_best(
-    baselines: Sequence[Baseline], metric: str, *, higher: bool
-) -> tuple[str, float, dict[str, float] | None] | None:
-    found = []
-    for baseline in baselines:
+    values["model"] = model
+    lost = [baseline.name for baseline in loses_to(part, metric, higher_is_better=higher)]
+    failed, words = [], []
+    for baseline in part.baselines:
         value = next((entry.value for entry in baseline.metrics if entry.name == metric), None)
         if value is not None:
-            ends = None
-            if baseline.lead is not None and baseline.lead.low is not None and baseline.lead.high is not None:
-                ends = {"lead_low": baseline.lead.low, "lead_high": baseline.lead.high}
-            found.append((baseline.name, value, ends))
-    return max(found, key=lambda entry: entry[1] if higher else -entry[1]) if found else None
+            values[baseline.name] = value
+        word = "not better" if baseline.name in lost else "better"
+        if baseline.name in lost and not _is_unclear(baseline, higher=higher):
+            failed.append(baseline.name)
+        elif baseline.name in lost:
+            word = "as good as can be told"
+        words.append(f"{word} {'as' if word.startswith('as') else 'than'} {baseline.name} ({_word_number(value)})")
+    return Claim(not failed, f"{metric} {model:.4g}: {', '.join(words)}", values)
+
+
+def _is_unclear(baseline: Baseline, *, higher: bool) -> bool:
+    lead = baseline.lead
+    if baseline.name == CONSTANT or lead is None or lead.low is None or lead.high is None:
+        return False
+    return lead.high >= 0 if higher else lead.low <= 0
+
+
+def _word_number(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.4g}"
 
 
 def claim_calibrated(report: EvaluationReport, config: RunConfig) -> Claim:
@@ -261,6 +276,9 @@ def _claim_unbiased(report: EvaluationReport) -> Claim:
 def claim_covers(report: EvaluationReport, config: RunConfig) -> Claim:
     """Sets or intervals hold the truth as often as promised, less `promote.coverage_margin` and chance.
 
+    Chance has two parts: which groups were tested, and which ones the sets or intervals were fitted on; with n of the
+    latter the true coverage itself scatters like a Beta variable (Vovk 2012, arXiv:1209.2673).
+
     Args:
         report: What was measured.
         config: `promote.coverage_margin` is read.
@@ -273,10 +291,12 @@ def claim_covers(report: EvaluationReport, config: RunConfig) -> Claim:
     known = [(name, promised, row) for name, promised, row in rows if row is not None]
     if not known:
         return Claim(False, "coverage was not measured: there are too few calibration or test images")
+    fitted = report.splits.get(Split.calibration.value)
     values: Values = {"margin": margin}
     failed, said = [], []
     for name, promised, row in known:
-        limit = promised - margin - _CHANCE * math.sqrt(promised * (1.0 - promised) / row.n_groups)
+        draws = 1.0 / row.n_groups + (1.0 / fitted.n_groups if fitted is not None else 0.0)
+        limit = promised - margin - _CHANCE * math.sqrt(promised * (1.0 - promised) * draws)
         values |= {f"coverage {name}": row.coverage, f"promised {name}": promised, f"limit {name}": limit}
         said.append(f"{name}: {row.coverage:.3f} of {promised:.3f} promised")
         if not row.coverage >= limit:

@@ -15,6 +15,7 @@ from phytoscope.schema.promotion import PromotionCheck
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import PREDICTION, PROB_PREFIX, SAMPLE_ID, SPLIT, Split, Task
+from phytoscope.steps.claims import claim_beats_baseline
 from phytoscope.steps.register import RUN_DIR_TAG
 from phytoscope.steps.telling import TABLES
 from phytoscope.track.model_version import PACKAGE_TAG, ModelVersion
@@ -119,9 +120,6 @@ def check_parity(recorded: pd.DataFrame, answered: pd.DataFrame, about: ModelDes
 
 
 def check_baseline(evidence: Evidence) -> PromotionCheck:
-    """Whether a model is better than the ones a person could write on a napkin."""
-    beats = evidence.report.beats_baseline
-    if beats is None:
-        return PromotionCheck("baseline", False, "the run has no test rows on which it could beat a baseline.")
-    words = "it beats" if beats else "it does not beat"
-    return PromotionCheck("baseline", beats, f"on the test rows {words} the simple models of its report.")
+    """Whether a model is better than always giving the same answer, and not clearly worse than another napkin model."""
+    claim = claim_beats_baseline(evidence.report)
+    return PromotionCheck("baseline", claim.holds, f"on the test rows of its report, {claim.text}.")

@@ -81,6 +81,10 @@ def change_report(change: Callable[[dict], None]) -> Callable[[RunFolder], None]
 
 def lose_to_baseline(report: dict) -> None:
     report["beats_baseline"] = False
+    for part in report["splits"].values():
+        for metric in part["metrics"]:
+            if metric["name"] == "macro_f1":
+                metric["value"] = 0.0
 
 
 def boast(report: dict) -> None:

@@ -37,6 +37,7 @@ from phytoscope.steps.claims import (
     claim_targets_in_range,
 )
 from phytoscope.steps.survey import Survey
+from phytoscope.visualize.figures import shown_split
 
 LEAVES = Survey("a" * 64, Task.classification, "class", "", 10, 10, 0, 10, 5, 0, {"healthy": 6, "rust": 4})
 PLANTS = Survey("a" * 64, Task.regression, "weight", "g", 10, 10, 0, 9, 5, 0, {}, 0.5, 12.0)
@@ -202,16 +203,48 @@ def test_better_than_a_baseline(build):
     """A good model passes, and the best baseline is named."""
     claim = claim_beats_baseline(build().report)
     assert claim.holds
-    assert {"model", "best_baseline", "baseline"} <= set(claim.measured)
+    assert {"model", "constant"} <= set(claim.measured)
 
 
 def test_not_better_than_a_baseline():
     """A model that guesses fails, and so does one that nothing was compared with."""
     worse = claim_beats_baseline(build_regression(noise=5.0).report)
     assert not worse.holds
-    assert worse.measured["model"] > worse.measured["best_baseline"]
+    assert worse.measured["model"] > worse.measured["constant"]
     report = dataclasses.replace(build_regression().report, beats_baseline=None)
     assert not claim_beats_baseline(report).holds
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "holds"),
+    [
+        ("green_pixels", -0.1, 0.2, True),
+        ("green_pixels", 0.01, 0.2, False),
+        ("green_pixels", None, None, False),
+        ("constant", -0.1, 0.2, False),
+    ],
+    ids=["cannot be told", "clearly worse", "no interval", "always the same answer"],
+)
+def test_green_pixels_may_be_as_good(name, low, high, holds):
+    """Where weight is area nothing beats green pixels by much; only a model that is clearly worse fails."""
+    report = build_regression().report
+    split = shown_split(report)
+    part = report.splits[split]
+    own = next(metric.value for metric in part.metrics if metric.name == "rmse")
+    baselines = []
+    for baseline in part.baselines:
+        if baseline.name == name:
+            values = [dataclasses.replace(m, value=own - 0.01) if m.name == "rmse" else m for m in baseline.metrics]
+            lead = dataclasses.replace(part.metrics[0], name="rmse", value=0.01, low=low, high=high)
+            baselines.append(dataclasses.replace(baseline, metrics=values, lead=lead))
+        else:
+            baselines.append(baseline)
+    changed = dataclasses.replace(
+        report, beats_baseline=False, splits={**report.splits, split: dataclasses.replace(part, baselines=baselines)}
+    )
+    claim = claim_beats_baseline(changed)
+    assert claim.holds is holds
+    assert name in claim.text
 
 
 def with_trust(report: EvaluationReport, **parts) -> EvaluationReport:
@@ -284,6 +317,11 @@ def test_bias_of_numbers(bias, low, high, holds):
     assert claim_calibrated(report, compose_config(TABLE)).holds == holds
 
 
+def fit_on(report: EvaluationReport, n_groups: int) -> EvaluationReport:
+    fitted = dataclasses.replace(report.splits["test"], n_groups=n_groups)
+    return dataclasses.replace(report, splits={**report.splits, "calibration": fitted})
+
+
 def make_rows(coverage: float, n_groups: int = 400) -> list[CoverageRow]:
     return [CoverageRow("all", "all", n_groups, n_groups, coverage, None, None, 1.0)]
 
@@ -304,10 +342,30 @@ def test_coverage(coverage, n_groups, margin, holds):
     """Intervals and sets may miss the promise by the margin and by chance, which few groups have more of."""
     config = compose_config([*TABLE, f"promote.coverage_margin={margin}"])
     rows = make_rows(coverage, n_groups)
-    numbers = with_trust(build_regression().report, intervals=[IntervalReport("w", "g", "c", 0.9, 0.9, rows, 1.0)])
-    classes = with_trust(build_classification().report, sets=SetReport("raps", 0.9, 0.9, rows, {1: 400}))
+    regression, classification = fit_on(build_regression().report, 10**6), fit_on(build_classification().report, 10**6)
+    numbers = with_trust(regression, intervals=[IntervalReport("w", "g", "c", 0.9, 0.9, rows, 1.0)])
+    classes = with_trust(classification, sets=SetReport("raps", 0.9, 0.9, rows, {1: 400}))
     assert claim_covers(numbers, config).holds == holds
     assert claim_covers(classes, config).holds == holds
+
+
+def test_few_calibration_groups_are_chance_too():
+    """Split conformal as it should be: about one run in a hundred fails, however few groups it was fitted on."""
+    promised, n_fitted, n_tested = 0.9, 20, 200
+    config = compose_config([*TABLE, "promote.coverage_margin=0"])
+    rng = np.random.default_rng(0)
+    rank = np.ceil((n_fitted + 1) * promised)
+    shares = rng.binomial(n_tested, rng.beta(rank, n_fitted + 1 - rank, 1000)) / n_tested
+    held = {}
+    for n in (n_fitted, 10**6):
+        report = fit_on(build_regression().report, n)
+        parts = [IntervalReport("w", "g", "c", promised, promised, make_rows(share, n_tested), 1.0) for share in shares]
+        held[n] = np.mean([claim_covers(with_trust(report, intervals=[part]), config).holds for part in parts])
+    assert held[n_fitted] >= 0.97
+    assert held[10**6] < 0.9
+    far = IntervalReport("w", "g", "c", promised, promised, make_rows(0.6, n_tested), 1.0)
+    report = fit_on(build_regression().report, n_fitted)
+    assert not claim_covers(with_trust(report, intervals=[far]), config).holds
 
 
 def test_one_target_that_is_not_covered_fails():

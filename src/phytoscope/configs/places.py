@@ -13,6 +13,7 @@ PLACE_KEYS = (
     "data.table",
     "data.images",
     "data.backgrounds",
+    "data.split.ledger",
     "paths.run_dir",
     "paths.runs_dir",
     "paths.cache_dir",

@@ -69,8 +69,6 @@ trainer:
   smallest_size: 1.0
 evaluate:
   robustness: 0
-  # A plant weighs the same however the photograph is turned.
-  views: 8
 # Promotion: how many plants both models must be measured on. Keep 10 or more for data of your own.
 promote:
   min_groups: 5

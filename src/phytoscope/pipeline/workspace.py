@@ -62,11 +62,6 @@ class Workspace:
         """Folder of Dagster's own records and settings."""
         return self.root / "dagster"
 
-    @property
-    def training_lock(self) -> Path:
-        """File that the one training that may run at a time holds locked."""
-        return self.root / ".training.lock"
-
     def monitor(self, name: str) -> Path:
         """Folder of what was seen of a data set's new images."""
         return self.root / "monitor" / name
@@ -144,6 +139,8 @@ class Workspace:
             f"name={name}",
             f"paths.runs_dir={self.runs / name}",
             f"paths.cache_dir={self.cache}",
+            # Models of different months are compared on plants that none of them has learned from.
+            f"data.split.ledger={self.runs / name / 'splits.parquet'}",
         ]
 
     def _read_words(self, file: Path) -> list[str]:

@@ -45,6 +45,8 @@ class SplitConfig:
         folds: Folds for cross-validation by group, over all that is not test.
         column: Column of the table with an official split (train, val, calibration, test); it is checked and kept.
         near_duplicates: Whether pictures that look the same (re-compressed, resized, mirrored, turned) stay together.
+        ledger: Parquet file that remembers in which split each plant stands, so that it stays there when images are
+            added later and only new plants are dealt; written when absent. Not read where `column` is given.
     """
 
     val: float = 0.1
@@ -53,6 +55,7 @@ class SplitConfig:
     folds: int = 5
     column: str | None = None
     near_duplicates: bool = True
+    ledger: str | None = None
 
 
 @dataclass

@@ -15,10 +15,12 @@ from phytoscope.data.read import read_source
 from phytoscope.data.readers.group_names import NAMELESS
 from phytoscope.data.source import Source, sort_faults
 from phytoscope.data.split import find_thin_strata, hash_manifest, split_by_group
+from phytoscope.data.split.ledger import read_ledger, write_ledger
 from phytoscope.data.split.official_split import read_official_column
 from phytoscope.data.validate import Validated, check_learnable, check_strict, summarise_rejected
 from phytoscope.errors import ArtifactError
-from phytoscope.schema.artifact import hash_content, write_atomic
+from phytoscope.schema.artifact import hash_content, resolve_path, write_atomic
+from phytoscope.schema.config import RunConfig
 from phytoscope.schema.table import FOLD, GROUP_ID, PATH, SAMPLE_ID, SPLIT, Split
 from phytoscope.steps.context import Begin, RunContext, describe_other_data, plain_settings, take_step
 from phytoscope.steps.look import look_at_data
@@ -38,6 +40,16 @@ def run_prepare(context: RunContext) -> None:
         del data[key]
     inputs = hash_content({"data": data, "seed": config.seed, "files": _fingerprint(source), "version": __version__})
     take_step(context, "prepare", inputs, lambda begin: _write(context, source, begin))
+
+
+def find_ledger(config: RunConfig) -> Path | None:
+    """The file that remembers the splits of plants; None when none is kept.
+
+    Raises:
+        ConfigError: The path names a home directory that does not exist.
+    """
+    named = config.data.split.ledger
+    return None if named is None else resolve_path(named, "data.split.ledger")
 
 
 def _check_same_data(context: RunContext) -> None:
@@ -81,7 +93,11 @@ def _write(context: RunContext, source: Source, begin: Begin) -> list[Path]:
     # The column's own unit counts where the settings give none.
     manifest.attrs["unit"] = config.data.unit or source.unit
     _warn_of_disagreements(context, validated, find_disagreements(manifest, source.task, source.target_name))
-    split = split_by_group(manifest, source.task, config.data.split, config.seed)
+    ledger = None if config.data.split.column is not None else find_ledger(config)
+    known = None if ledger is None else read_ledger(ledger)
+    split = split_by_group(manifest, source.task, config.data.split, config.seed, known)
+    if ledger is not None:
+        write_ledger(ledger, manifest, split)
     for path, table in ((run.manifest, manifest), (run.unlabelled, validated.unlabelled), (run.split, split)):
         with write_atomic(path) as temporary:
             table.to_parquet(temporary, index=False)

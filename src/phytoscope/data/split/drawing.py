@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from phytoscope.data.copies.groups import join_groups
 from phytoscope.data.split.deal import count_groups, deal_groups
 from phytoscope.data.split.leaks import check_split, find_leaks, summarise_leaks
+from phytoscope.data.split.ledger import UNKNOWN, find_known_parts
 from phytoscope.data.split.official_split import read_official_column
 from phytoscope.data.split.strata import Strata, code_strata
 from phytoscope.errors import SplitError, SplitLeakageError
@@ -41,7 +42,9 @@ class ThinStratum:
     text: str
 
 
-def split_by_group(manifest: pd.DataFrame, task: Task, config: SplitConfig, seed: int) -> pd.DataFrame:
+def split_by_group(
+    manifest: pd.DataFrame, task: Task, config: SplitConfig, seed: int, ledger: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Draws train, val, calibration and test so that no group and no copy of a picture stands in two of them.
 
     Groups that share a copy are joined first. They are dealt out large ones first, each to the split that is furthest
@@ -59,6 +62,8 @@ def split_by_group(manifest: pd.DataFrame, task: Task, config: SplitConfig, seed
         config: Shares of the splits, number of folds, column with an official split.
         seed: Seed of the order in which groups of like size are dealt out; the same seed gives the same split
             everywhere, whatever the order of the rows.
+        ledger: Where groups stood before (see `read_ledger`): they stay there, and new ones are dealt so that the
+            shares of all come as close to what is asked for as they can. Not read with `config.column`.
 
     Returns:
         Columns `sample_id`, `group_id` (of the joined group), `split`, `fold` (from 0, for cross-validation by group
@@ -73,7 +78,10 @@ def split_by_group(manifest: pd.DataFrame, task: Task, config: SplitConfig, seed
     everywhere = task is Task.classification
     if config.column is None:
         shares = {"train": 1 - config.val - config.calibration - config.test, **_shares(config)}
-        split_of_group = _deal(strata, np.ones(len(strata.group_names), dtype=bool), shares, seed, everywhere)
+        known = np.full(len(strata.group_names), UNKNOWN, dtype=np.int64)
+        if ledger is not None and len(ledger) > 0:
+            known = find_known_parts(ledger, manifest, strata.groups)
+        split_of_group = _deal_new(strata, known, shares, seed, everywhere)
         parts = split_of_group[strata.groups]
     else:
         parts = _complete_official(manifest, strata, config, seed, everywhere)
@@ -163,6 +171,33 @@ def _deal(
     parts = np.full(len(keep), -1, dtype=np.int64)
     parts[keep] = np.array([_SPLITS.index(name) for name in wanted], dtype=np.int64)[dealt]
     return parts
+
+
+def _deal_new(
+    strata: Strata, known: NDArray[np.int64], shares: dict[str, float], seed: int, everywhere: bool
+) -> NDArray[np.int64]:
+    """Number of the split of each group: groups that are known stay, and the others fill up what is missing."""
+    is_new = known == UNKNOWN
+    if is_new.all():
+        return _deal(strata, is_new, shares, seed, everywhere)
+    if not is_new.any():
+        return known
+    sizes = np.bincount(strata.groups, minlength=len(known))
+    missing = {
+        name: max(0.0, share * float(sizes.sum()) - float(sizes[known == _SPLITS.index(name)].sum()))
+        for name, share in shares.items()
+        if round(share, 9) > 0
+    }
+    wanted = {name: gap for name, gap in missing.items() if gap > 0}
+    if len(wanted) > is_new.sum():
+        # Few plants go where most is missing.
+        most = sorted(wanted, key=lambda name: -wanted[name])[: int(is_new.sum())]
+        wanted = {name: wanted[name] for name in wanted if name in most}
+    if not wanted:
+        wanted = {str(Split.train): 1.0}
+    total = math.fsum(wanted.values())
+    dealt = _deal(strata, is_new, {name: gap / total for name, gap in wanted.items()}, seed, everywhere)
+    return np.where(is_new, dealt, known)
 
 
 def _complete_official(

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from factories.mlflow_stores import make_store
 from factories.runs import TINY, draw_mixed_table, run_command, run_words
 from phytoscope.schema.artifact import read_json
 from phytoscope.schema.run_folder import RunFolder
@@ -149,13 +150,14 @@ def test_evaluating_anew_stays_in_the_run(finished) -> None:
     assert Path(path).read_bytes() == run.report_page.read_bytes()
 
 
-def test_trials_are_children_of_their_sweep(table, tmp_path) -> None:
+def test_trials_are_children_of_their_sweep(ask, table, tmp_path) -> None:
     """Two trials below one parent, each with its own settings and numbers."""
-    uri = local_uri(tmp_path / "store")
+    uri = make_store(tmp_path / "store")
     space = "sweep.space={trainer.weight_decay: {low: 0.001, high: 0.3, log: true}}"
     places = [f"paths.runs_dir={tmp_path / 'runs'}", f"paths.cache_dir={tmp_path / 'cache'}", f"track.uri={uri}"]
     tiny = [*TINY, "trainer.mode=plain", "sweep.n_trials=2", "sweep.pruner=none", space, "name=s"]
-    call("sweep", *table, *tiny, *TRACKED, *places)
+    done = ask("sweep", *table, *tiny, *TRACKED, *places)
+    assert done.code == 0, done
     client = MlflowClient(uri, uri)
     runs = list_runs(client)
     parents = [each for each in runs if "mlflow.parentRunId" not in each.data.tags]
@@ -168,11 +170,12 @@ def test_trials_are_children_of_their_sweep(table, tmp_path) -> None:
     assert "sweep/best_objective" in parents[0].data.metrics
 
 
-def test_folds_are_children_of_their_cross_validation(table, tmp_path) -> None:
+def test_folds_are_children_of_their_cross_validation(ask, table, tmp_path) -> None:
     """Two folds below one parent that holds what they say together."""
-    uri = local_uri(tmp_path / "store")
+    uri = make_store(tmp_path / "store")
     words = run_words(table, tmp_path / "runs" / "cv", *TRACKED, f"track.uri={uri}", "name=cv", "data.split.folds=2")
-    call("cross-validate", *words)
+    done = ask("cross-validate", *words)
+    assert done.code == 0, done
     client = MlflowClient(uri, uri)
     runs = list_runs(client)
     (parent,) = [each for each in runs if each.data.tags["phytoscope.kind"] == "cross_validation"]

@@ -63,6 +63,14 @@ def pipeline(
 
     phytoscope pipeline --workspace plants --port 3001
     """
+    given = [name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
+    if context.invoked_subcommand is not None and given:
+        from phytoscope.errors import ConfigError
+
+        command = context.invoked_subcommand
+        words = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        message = f"{words} stands before {command!r}: write it behind, `phytoscope pipeline {command} {words} ...`."
+        raise ConfigError(message)
     if context.invoked_subcommand is None:
         _start(workspace, port=port, mlflow_port=None if no_mlflow else mlflow_port, open_page=open_page)
 
@@ -150,6 +158,8 @@ def run(
     if done.failed_checks:
         out.print(f"[yellow]Note:[/] checks that failed: {', '.join(done.failed_checks)}")
     out.print(f"Runs:    {escape(str(place.runs / name))}")
+    uri = place.compose(name).track.uri or ""
+    out.print(escape(f"Use it:  phytoscope predict models:/{name}@champion PHOTOS --output answers.csv --uri {uri}"))
     out.print(f"Next:    phytoscope pipeline --workspace {escape(str(place.root))}")
 
 

@@ -123,6 +123,8 @@ def promote(  # noqa: PLR0913 (one for each option)
                 rules=rules,
                 slices=tuple(slices or ()),
                 seed=seed,
+                # Who names a version knows what became of it.
+                after_rollback=challenger is not None,
                 dry_run=dry_run,
                 output=output,
                 progress=progress,

@@ -79,7 +79,7 @@ def measure_slices(
     A slice is called worse when the loss is larger than the margin and larger than chance explains. The chance comes
     from the paired sign-flip test over groups: where both models are equally good, each group's sum of differences
     could as well have the other sign (Phipson and Smyth 2010 on counting draws, doi 10.2202/1544-6115.1585). The level
-    is held over all slices together (Holm 1979, jstor 4615733).
+    is held over all slices together (see `choose_clear`).
 
     Args:
         duel: Both models on the same images.
@@ -110,8 +110,9 @@ def measure_slices(
                 judged.append(len(found))
             found.append(gain)
     if judged:
-        chances = flip_signs(np.stack(differences, axis=1), rules.seed)
-        clear = choose_clear(chances, rules.level)
+        table = np.stack(differences, axis=1)
+        chances = flip_signs(table, rules.seed)
+        clear = choose_clear(chances, rules.level, find_least_chances(table))
         for place, chance, is_clear in zip(judged, chances, clear, strict=True):
             gain = found[place]
             is_worse = bool(is_clear) and gain.gain < -rules.margin
@@ -141,21 +142,40 @@ def flip_signs(differences: FloatArray, seed: int) -> FloatArray:
     return np.asarray((1.0 + below) / (1.0 + FLIPS))
 
 
-def choose_clear(chances: FloatArray, level: float) -> npt.NDArray[np.bool_]:
-    """Which of several chances are too small to be chance, with one level for all of them (Holm's step-down).
+def find_least_chances(differences: FloatArray) -> FloatArray:
+    """Smallest chance that sign flips could show in each slice: one over two to the number of groups that differ.
+
+    Args:
+        differences: Of shape (groups, slices), float64, as for `flip_signs`.
+
+    Returns:
+        Of shape (slices,), float64, above 0, at most 1.
+    """
+    sizes = np.abs(differences)
+    return np.asarray(0.5 ** np.count_nonzero(sizes > _SAME * sizes.max(axis=0), axis=0))
+
+
+def choose_clear(chances: FloatArray, level: float, least: FloatArray) -> npt.NDArray[np.bool_]:
+    """Which of several chances are too small to be chance, with one level for all of them.
+
+    Those that could not be small enough, whatever the signs, cost nothing (Tarone 1990, doi 10.2307/2531456): else a
+    class that is lost wholly would go unseen among many classes in which both models are alike. Over the others the
+    level is held step by step (Holm 1979, jstor 4615733).
 
     Args:
         chances: Of shape (N,), float64, 0-1.
         level: Chance of choosing any where none should be, 0-1.
+        least: Of shape (N,), float64, 0-1, the smallest value that each chance could have.
 
     Returns:
         Of shape (N,), bool.
     """
-    order = np.argsort(chances, kind="stable")
-    allowed = level / np.arange(len(chances), 0, -1)
-    passed = np.logical_and.accumulate(chances[order] <= allowed)
+    count = next((k for k in range(1, len(least)) if np.count_nonzero(least <= level / k) <= k), len(least))
+    places = np.flatnonzero(least <= level / count)
+    order = places[np.argsort(chances[places], kind="stable")]
+    allowed = level / np.arange(len(order), 0, -1)
     clear = np.zeros(len(chances), dtype=bool)
-    clear[order] = passed
+    clear[order] = np.logical_and.accumulate(chances[order] <= allowed)
     return clear
 
 

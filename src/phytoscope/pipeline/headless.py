@@ -34,7 +34,7 @@ class HeadlessRun:
 
 
 def run_partition(
-    workspace: Workspace, name: str, words: Sequence[str] = (), *, say: Callable[[str], None], job: str = JOB
+    workspace: Workspace, name: str, words: Sequence[str] = (), *, say: Callable[[str], None]
 ) -> HeadlessRun:
     """Takes a data set through the graph.
 
@@ -43,7 +43,6 @@ def run_partition(
         name: Name of the data set.
         words: Further settings, which win over the data set's file; their paths are absolute.
         say: Receiver of sentences for the user.
-        job: Job of the graph.
 
     Returns:
         What was made.
@@ -58,25 +57,24 @@ def run_partition(
     workspace.compose(name, words)
     with open_instance(workspace) as instance, mark_process(workspace) as process:
         end_dead_runs(workspace, instance, servers_stopped=False)
-        return _execute(instance, name, list(words), process, _Listener(say), job)
+        return _execute(instance, name, list(words), process, _Listener(say))
 
 
 def _execute(
-    instance: "DagsterInstance", name: str, words: list[str], process: str, listener: "_Listener", job: str
+    instance: "DagsterInstance", name: str, words: list[str], process: str, listener: "_Listener"
 ) -> HeadlessRun:
     from phytoscope.pipeline import defs
 
     instance.add_dynamic_partitions(DATASETS, [name])
     instance.add_event_listener(process, listener)
-    first = "drift_report" if job == "monitoring_job" else "raw_dataset"
-    result = defs.resolve_job_def(job).execute_in_process(
+    result = defs.resolve_job_def(JOB).execute_in_process(
         instance=instance,
         partition_key=name,
         run_id=process,
         run_config={
             # What happens is told in sentences; Dagster's own lines stand in its records.
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-            "ops": {first: {"config": {"further": words}}} if words else {},
+            "ops": {"raw_dataset": {"config": {"further": words}}} if words else {},
         },
         tags={PROCESS_TAG: process},
         raise_on_error=False,

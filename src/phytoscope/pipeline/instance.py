@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import filelock
 
 from phytoscope.errors import ArtifactError, require, storage_error
-from phytoscope.pipeline.workspace import WORKSPACE_VARIABLE, Workspace
+from phytoscope.pipeline.workspace import Workspace
 from phytoscope.schema.artifact import write_atomic
+from phytoscope.track.target import WORKSPACE_VARIABLE
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun

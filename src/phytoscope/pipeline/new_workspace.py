@@ -36,7 +36,7 @@ _SETTINGS = """\
 #
 # seed: 1
 # track:
-#   uri: http://127.0.0.1:5000    # an MLflow server of your group in place of this workspace's own
+#   uri: http://127.0.0.1:5001    # an MLflow server of your group in place of this workspace's own
 """
 
 _HEAD = """\

@@ -79,7 +79,7 @@ class DriftPlace(Place):
 
     Attributes:
         monitor: Folder in which the model is watched.
-        report: Report of the look; empty where too few images waited for one.
+        report: Report of the last look at this model's images; empty where too few images waited for a first one.
         sentence: What came of it, in words.
     """
 

@@ -130,6 +130,7 @@ def _look(
     context: dg.AssetExecutionContext, settings: RunConfig, monitor: Path, uri: str, words: tuple[str, ...]
 ) -> dg.MaterializeResult[DriftPlace]:
     from phytoscope.steps.drift import DriftRequest, look_for_drift
+    from phytoscope.steps.drift_folder import MonitorFolder
     from phytoscope.steps.model_source import resolve_package
 
     reference = f"models:/{settings.track.model_name or settings.name}@champion"
@@ -149,7 +150,9 @@ def _look(
             say=context.log.info,
         )
     )
-    report = "" if look.folder is None else str(look.folder / "report.json")
+    # What the last look found still holds while new images wait for the next one.
+    last = look.folder or MonitorFolder(monitor).find_last_look()
+    report = "" if last is None else str(last / "report.json")
     findings = [] if look.report is None else look.report.findings
     table = [
         {"what": finding.name, "window": finding.window.value, "effect": finding.effect, "p": finding.p_value}

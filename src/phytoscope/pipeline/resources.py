@@ -6,7 +6,8 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from phytoscope.pipeline.workspace import WORKSPACE_VARIABLE, Workspace, find_workspace
+from phytoscope.pipeline.workspace import Workspace, find_workspace
+from phytoscope.track.target import WORKSPACE_VARIABLE
 
 MLFLOW_PAGE_VARIABLE = "PHYTOSCOPE_MLFLOW_PAGE"
 

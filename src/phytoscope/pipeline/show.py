@@ -1,5 +1,6 @@
 """Metadata of assets and checks: tables and pictures in Markdown, paths and links, as Dagster's page shows them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def show_values(values: Mapping[str, float | int | str | bool]) -> dict[str, dg.
                 shown[name] = dg.MetadataValue.bool(value)
             case int():
                 shown[name] = dg.MetadataValue.int(value)
-            case float() if value - value == 0.0:
+            case float() if math.isfinite(value):
                 shown[name] = dg.MetadataValue.float(value)
             case _:
                 shown[name] = dg.MetadataValue.text(str(value))
@@ -50,6 +51,6 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _word(value: Any) -> str:
-    if value is None or value != value:  # noqa: PLR0124 - only what is no number differs from itself
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.4g}"
+    return "" if value is None else str(value)

@@ -9,8 +9,8 @@ from pathlib import Path
 from phytoscope.errors import ConfigError, suggest
 from phytoscope.schema.artifact import resolve_path
 from phytoscope.schema.config import RunConfig
+from phytoscope.track.target import WORKSPACE_VARIABLE
 
-WORKSPACE_VARIABLE = "PHYTOSCOPE_WORKSPACE"
 USUAL_WORKSPACE = "phytoscope-workspace"
 _SUFFIXES = (".yaml", ".yml")
 # The name becomes a partition, a folder and a part of addresses.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ ONNX_NAME = "model.onnx"
 CARD_NAME = "MODEL_CARD.md"
 GOLDEN_NAME = "golden.json"
 _GOLDEN_FOLDER = "golden"
+_PLAIN_NAME = re.compile(r"\w[\w.-]{0,63}")
 _NEEDED = (WEIGHTS_NAME, GOLDEN_NAME)
 # Another processor rounds differently; a wrong class name, scale or weight is off by far more.
 GOLDEN_TOLERANCE = 1e-3
@@ -264,6 +266,14 @@ def _read_description(folder: Path) -> dict[str, Any]:
         raise PackageError(message)
     if not isinstance(content.get("sha256"), dict) or not isinstance(content.get("model"), dict):
         message = f"the package {str(folder)!r} is damaged: {DESCRIPTION_NAME} is not complete; copy it again."
+        raise PackageError(message)
+    model_id = str(content["model"].get("model_id", ""))
+    # Folders are named after it.
+    if not _PLAIN_NAME.fullmatch(model_id):
+        message = (
+            f"the package {str(folder)!r} calls its model {model_id!r}, which is no plain name: do not use it; get the "
+            "package from a source you trust."
+        )
         raise PackageError(message)
     return dict(content)
 

@@ -1,6 +1,5 @@
 """Which images a model has seen: what it learned from or was calibrated on, so that nobody measures it on them."""
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from phytoscope.errors import PackageError
+from phytoscope.predict.reference_files import hash_group
 from phytoscope.schema.table import GROUP_ID, SHA256
 
 SEEN_NAME: Final = "seen.parquet"
@@ -41,7 +41,7 @@ class SeenImages:
             Whether the image itself was seen, and whether another image of its group was; each of shape (N,), bool.
         """
         image = np.array([digest[:_DIGITS] in self.images for digest in images], dtype=bool)
-        group = np.array([_shorten(name) in self.groups for name in groups], dtype=bool)
+        group = np.array([hash_group(str(name)) in self.groups for name in groups], dtype=bool)
         return image, group
 
 
@@ -55,7 +55,8 @@ def keep_seen(rows: pd.DataFrame, more_groups: Iterable[Any] = ()) -> Callable[[
 
     def write(folder: Path) -> None:
         groups = [*rows[GROUP_ID], *more_groups]
-        known = pd.DataFrame({"kind": "group", "hash": sorted({_shorten(name) for name in groups if pd.notna(name)})})
+        hashes = {hash_group(str(name)) for name in groups if pd.notna(name)}
+        known = pd.DataFrame({"kind": "group", "hash": sorted(hashes)})
         images = pd.DataFrame({"kind": "image", "hash": sorted({str(digest)[:_DIGITS] for digest in rows[SHA256]})})
         pd.concat([images, known], ignore_index=True).to_parquet(folder / SEEN_NAME, index=False)
 
@@ -84,7 +85,3 @@ def read_seen(folder: Path) -> SeenImages | None:
         message = f"{SEEN_NAME} of the package {str(folder)!r} cannot be read ({error}): copy the package again."
         raise PackageError(message) from error
     return SeenImages(found["image"], found["group"])
-
-
-def _shorten(name: Any) -> str:
-    return hashlib.sha256(str(name).encode("utf-8", "surrogateescape")).hexdigest()[:_DIGITS]

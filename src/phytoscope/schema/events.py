@@ -301,8 +301,9 @@ class EventLog:
         data = format_event(event)
         with self.path.open("ab") as stream:
             stream.write(data)
-        self._reader.skip(len(data))
+        # In this order: a line that is learned twice after Ctrl-C does no harm, one that is never learned would.
         self._learn(event)
+        self._reader.skip(len(data))
 
     def _learn(self, event: Event) -> None:
         known = self._known

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from phytoscope.schema.choices import TrackSink, WandbMode
 
-_PASSWORD = re.compile(r"^[a-z+]+://[^/@]*:[^/@]*@")
+_PASSWORD = re.compile(r"^[a-z][a-z0-9+.-]*://[^/@]*:[^/]*@", re.IGNORECASE)
 
 
 def holds_password(uri: str) -> bool:

@@ -47,7 +47,8 @@ class PromotionCheck:
     """One thing that a challenger must fulfil.
 
     Attributes:
-        name: `groups`, `overall`, `slices`, `calibration`, `coverage`, `golden`, `parity` or `baseline`.
+        name: `groups`, `overall`, `slices`, `calibration`, `coverage`, `golden`, `parity`, `baseline` or
+            `rollback`.
         passed: Whether it does.
         reason: A sentence that says why, with the numbers in it.
         value: What was measured; None where there is nothing to measure.

@@ -221,6 +221,10 @@ class MonitorFolder:
         """Number of looks that were recorded."""
         return len(self._list_looks())
 
+    def find_last_look(self) -> Path | None:
+        """Folder of the last look; None when none was recorded."""
+        return next(reversed(self._list_looks()), None)
+
     def _list_looks(self) -> list[Path]:
         if not self.looks.is_dir():
             return []

@@ -1,6 +1,7 @@
 """New images of a monitor: which ones are new, what belongs together, and what the model says of them."""
 
 import hashlib
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -96,13 +97,17 @@ def find_new_images(
 
     def find_hash(path: Path) -> tuple[str, str]:
         try:
+            # No table could hold such a name.
+            str(path).encode()
             return hashes.hash_file(path, now_ns), ""
+        except UnicodeEncodeError:
+            return "", "its name is no text in UTF-8; rename the file"
         except ImageReadError as error:
             return "", error.reason
 
     for path, (digest, reason) in zip(paths, map_ordered(find_hash, paths, workers, progress), strict=True):
         if reason:
-            unreadable.append((str(path), reason))
+            unreadable.append((os.fsencode(path).decode("utf-8", "backslashreplace"), reason))
         elif digest in seen:
             known += 1
         elif digest in rows:

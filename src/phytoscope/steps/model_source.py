@@ -8,19 +8,21 @@ from phytoscope.errors import ArtifactError
 from phytoscope.schema.artifact import hash_content, hash_file, read_json
 from phytoscope.track.model_version import PACKAGE_TAG, REFERENCE, ModelVersion, parse_reference
 from phytoscope.track.registry import Registry
-from phytoscope.track.target import URI_VARIABLE, local_uri
+from phytoscope.track.target import URI_VARIABLE, WORKSPACE_VARIABLE, local_uri
 
 _DESCRIPTION: Final = "package.json"
 
 
 def choose_uri(uri: str | None = None) -> str:
-    """Where models are registered: what was named, else MLFLOW_TRACKING_URI, else the store of the folder `runs`.
+    """Where models are registered: what was named, else MLFLOW_TRACKING_URI, else the store of the pipeline's directory
+    that PHYTOSCOPE_WORKSPACE names, else that of the folder `runs`.
 
     Args:
         uri: Address of an MLflow store.
     """
     named = uri if uri is not None else os.environ.get(URI_VARIABLE, "").strip()
-    return named or local_uri(Path("runs", "mlflow").absolute())
+    workspace = os.environ.get(WORKSPACE_VARIABLE, "").strip()
+    return named or local_uri(Path(workspace or "runs", "mlflow").absolute())
 
 
 def find_cache() -> Path:

@@ -15,13 +15,13 @@ from phytoscope.data.read import read_source
 from phytoscope.data.readers.group_names import NAMELESS
 from phytoscope.data.source import Source, sort_faults
 from phytoscope.data.split import find_thin_strata, hash_manifest, split_by_group
-from phytoscope.data.split.ledger import read_ledger, write_ledger
+from phytoscope.data.split.ledger import held_ledger, read_ledger, write_ledger
 from phytoscope.data.split.official_split import read_official_column
 from phytoscope.data.validate import Validated, check_learnable, check_strict, summarise_rejected
 from phytoscope.errors import ArtifactError
 from phytoscope.schema.artifact import hash_content, resolve_path, write_atomic
 from phytoscope.schema.config import RunConfig
-from phytoscope.schema.table import FOLD, GROUP_ID, PATH, SAMPLE_ID, SPLIT, Split
+from phytoscope.schema.table import FOLD, GROUP_ID, PATH, SAMPLE_ID, SPLIT, Split, Task
 from phytoscope.steps.context import Begin, RunContext, describe_other_data, plain_settings, take_step
 from phytoscope.steps.look import look_at_data
 
@@ -40,6 +40,17 @@ def run_prepare(context: RunContext) -> None:
         del data[key]
     inputs = hash_content({"data": data, "seed": config.seed, "files": _fingerprint(source), "version": __version__})
     take_step(context, "prepare", inputs, lambda begin: _write(context, source, begin))
+
+
+def _draw_split(config: RunConfig, manifest: pd.DataFrame, task: Task) -> pd.DataFrame:
+    asked, ledger = config.data.split, find_ledger(config)
+    # An official split is what it is, whatever was drawn before.
+    if ledger is None or asked.column is not None:
+        return split_by_group(manifest, task, asked, config.seed)
+    with held_ledger(ledger):
+        split = split_by_group(manifest, task, asked, config.seed, read_ledger(ledger))
+        write_ledger(ledger, manifest, split)
+    return split
 
 
 def find_ledger(config: RunConfig) -> Path | None:
@@ -93,11 +104,7 @@ def _write(context: RunContext, source: Source, begin: Begin) -> list[Path]:
     # The column's own unit counts where the settings give none.
     manifest.attrs["unit"] = config.data.unit or source.unit
     _warn_of_disagreements(context, validated, find_disagreements(manifest, source.task, source.target_name))
-    ledger = None if config.data.split.column is not None else find_ledger(config)
-    known = None if ledger is None else read_ledger(ledger)
-    split = split_by_group(manifest, source.task, config.data.split, config.seed, known)
-    if ledger is not None:
-        write_ledger(ledger, manifest, split)
+    split = _draw_split(config, manifest, source.task)
     for path, table in ((run.manifest, manifest), (run.unlabelled, validated.unlabelled), (run.split, split)):
         with write_atomic(path) as temporary:
             table.to_parquet(temporary, index=False)

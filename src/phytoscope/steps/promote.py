@@ -19,12 +19,12 @@ from phytoscope.predict.seen_files import SeenImages, read_seen
 from phytoscope.schema.artifact import write_atomic, write_json
 from phytoscope.schema.operate import PromoteConfig
 from phytoscope.schema.progress import Progress, SilentProgress
-from phytoscope.schema.promotion import Contender, PromotionDecision, SliceGain
+from phytoscope.schema.promotion import Contender, PromotionCheck, PromotionDecision, SliceGain
 from phytoscope.schema.table import PATH, Task
 from phytoscope.steps.gate_answers import UNREADABLE, UnseenAnswers, answer_unseen
 from phytoscope.steps.gate_evidence import check_baseline, check_golden, check_parity, read_evidence
 from phytoscope.steps.model_source import choose_uri, keep_package
-from phytoscope.track.model_version import CHALLENGER, CHAMPION, PREFIX, ModelVersion
+from phytoscope.track.model_version import CHALLENGER, CHAMPION, PREFIX, ROLLBACK, ModelVersion
 from phytoscope.track.registry import Registry
 
 DECISION_TAG: Final = f"{PREFIX}decision"
@@ -51,6 +51,7 @@ class PromotionRequest:
         rules: When it passes.
         slices: Columns of the test rows that are looked at, beside those that always are.
         seed: Seed of the draws.
+        after_rollback: Whether a version that somebody has rolled back may become champion again.
         dry_run: Whether the registry stays as it is.
         output: Folder for `promotion.json` and `slices.csv`; None for none.
         cache: Folder that downloaded packages are kept in; see `find_cache`.
@@ -65,6 +66,7 @@ class PromotionRequest:
     rules: PromoteConfig = field(default_factory=PromoteConfig)
     slices: Sequence[str] = ()
     seed: int = 0
+    after_rollback: bool = False
     dry_run: bool = False
     output: Path | None = None
     cache: Path | None = None
@@ -163,6 +165,7 @@ def _decide(
         check_golden(folder),
         check_parity(evidence.test, answered.tables[0], predictors[0].description),
         check_baseline(evidence),
+        *([] if request.after_rollback else _check_history(registry, challenger)),
     ]
     plan = GatePlan(request.rules, seed=request.seed, slices=tuple(request.slices))
     return decide_promotion(
@@ -173,6 +176,19 @@ def _decide(
         plan,
         left_out=answered.left_out,
     )
+
+
+def _check_history(registry: Registry, challenger: ModelVersion) -> list[PromotionCheck]:
+    """What a person has decided stays decided, however often the pipeline asks."""
+    reigns = registry.history(challenger.name)
+    last = next((place for place, reign in enumerate(reigns) if reign.version == challenger.version), 0)
+    if last == 0 or reigns[last - 1].how != ROLLBACK:
+        return []
+    reason = (
+        f"somebody rolled version {challenger.version} back at {reigns[last - 1].at}: name it with `phytoscope promote "
+        f"{challenger.name} --challenger {challenger.version}` to put it to the gate all the same."
+    )
+    return [PromotionCheck(ROLLBACK, False, reason)]
 
 
 def _read_seen_by_champion(folder: Path, predictors: list[Predictor]) -> SeenImages:

@@ -2,7 +2,7 @@
 
 from phytoscope.errors import ArtifactError
 from phytoscope.steps.model_source import choose_uri
-from phytoscope.track.model_version import CHAMPION
+from phytoscope.track.model_version import CHAMPION, ROLLBACK
 from phytoscope.track.registry import Registry
 
 
@@ -24,7 +24,10 @@ def roll_back(name: str, *, uri: str | None = None, version: int | None = None) 
     registry = Registry(choose_uri(uri))
     champion = registry.get(name, CHAMPION)
     if version is None:
-        earlier = [reign.version for reign in registry.history(name) if reign.version != champion.version]
+        crowned = [reign.version for reign in registry.history(name)]
+        # What stands above the champion was noted by a process that was killed before it could crown it.
+        reigns = crowned[crowned.index(champion.version) :] if champion.version in crowned else crowned
+        earlier = [number for number in reigns if number != champion.version]
         if not earlier:
             message = (
                 f"version {champion.version} of {name!r} is the only champion that there ever was: there is nothing to "
@@ -36,5 +39,5 @@ def roll_back(name: str, *, uri: str | None = None, version: int | None = None) 
     if target.version == champion.version:
         message = f"version {version} of {name!r} is champion already: name another one with --to."
         raise ArtifactError(message)
-    registry.crown(name, target.version, "rollback", instead_of=champion.version)
+    registry.crown(name, target.version, ROLLBACK, instead_of=champion.version)
     return champion.version, target.version

@@ -106,7 +106,9 @@ def tell_package(context: RunContext, prepared: PreparedData) -> None:
         context: Settings, folder and journal.
         prepared: The data.
     """
-    _tell_once(context, "package", prepared, lambda: context.journal.package(context.run.package))
+    # A package that was made again from the same holds another time, and the registry asks for the very same files.
+    content = hash_file(context.run.package / "package.json")
+    _tell_once(context, "package", prepared, lambda: context.journal.package(context.run.package), content)
 
 
 def begin_parent(context: RunContext, config: RunConfig, prepared: PreparedData, kind: RunKind) -> None:
@@ -277,10 +279,12 @@ def describe_data(config: RunConfig, prepared: PreparedData) -> dict[str, Any]:
     }
 
 
-def _tell_once(context: RunContext, step: str, prepared: PreparedData, tell: Callable[[], None]) -> None:
+def _tell_once(
+    context: RunContext, step: str, prepared: PreparedData, tell: Callable[[], None], content: str = ""
+) -> None:
     if not isinstance(context.journal, EventLog):
         return
-    inputs = context.run.read_inputs(step)
+    inputs = " ".join(filter(None, (context.run.read_inputs(step), content)))
     if _read_marks(context.journal).get(step) == inputs:
         return
     _begin(context, context.config, prepared, context.run.read_inputs("train"), context.run_kind)

@@ -136,6 +136,29 @@ def split_batches(events: list[Event]) -> Iterator[list[Event]]:
         yield batch
 
 
+def check_inside(root: Path, events: list[Event]) -> None:
+    """Refuses a log that names files outside of its folder: whoever made it would be sent files of this computer.
+
+    Args:
+        root: Folder of the run.
+        events: Its events.
+
+    Raises:
+        ArtifactError: A file, or the folder of the tracker that it shall go to, lies outside.
+    """
+    for event in events:
+        if event.kind not in _FILES:
+            continue
+        path, folder = str(event.content.get("path")), str(event.content.get("folder", ""))
+        inside = (root / path).resolve().is_relative_to(root.resolve())
+        if not inside or folder.startswith(("/", "\\")) or ".." in Path(folder).parts:
+            message = (
+                f"the event log in {str(root)!r} names {path!r} (to go to {folder!r}), which is outside of the folder "
+                "of the run: nothing is told of it; did you make this run yourself?"
+            )
+            raise ArtifactError(message)
+
+
 def leave_out_replaced(batch: list[Event], events: list[Event]) -> list[Event]:
     """Leaves out files that a later event names again: what lies there now is what the later one means.
 

@@ -26,7 +26,7 @@ UPLOAD_PATIENCE_S: Final = 300
 _TIMEOUT: Final = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 _LATER: Final = "Nothing is lost: `phytoscope track sync` tells it later."
 _SQLITE: Final = "sqlite:///"
-_SECRET = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/@\s]+@", re.IGNORECASE)
+_SECRET = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s]+@", re.IGNORECASE)
 _CAUSE = re.compile(r"Caused by \w+\((?P<words>.*)\)")
 # Nobody is told about the use of MLflow; both are read while it is imported.
 _NO_TELEMETRY: Final = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}

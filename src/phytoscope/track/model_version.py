@@ -15,6 +15,8 @@ PACKAGE_TAG: Final = f"{PREFIX}package_hash"
 """Hash of `package.json`, which holds those of all other parts."""
 CHAMPIONS_TAG: Final = f"{PREFIX}champions"
 """Of a registered model: who became champion when, the newest first, as JSON."""
+ROLLBACK: Final = "rollback"
+"""How a version became champion that was it before."""
 REFERENCE: Final = "models:/"
 _FORM: Final = re.compile(r"models:/(?P<name>[^/@:]+)(?:@(?P<alias>[\w.-]+)|/(?P<version>\d+))")
 

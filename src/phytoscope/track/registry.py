@@ -174,7 +174,14 @@ class Registry:
             return found
         known = self.versions(name)
         if not known:
-            message = f"the registry {self.place!r} has no model {name!r}: {suggest(name, self.names())}"
+            names = self.names()
+            hint = (
+                suggest(name, names)
+                if names
+                else "it holds no models: register a run with `phytoscope register RUN`, or name another registry with "
+                "--uri, MLFLOW_TRACKING_URI or PHYTOSCOPE_WORKSPACE (the directory of a pipeline)."
+            )
+            message = f"the registry {self.place!r} has no model {name!r}; {hint}"
             raise ArtifactError(message)
         aliases = [f"@{alias}" for version in known for alias in version.aliases]
         there = ", ".join([*aliases, *(str(version.version) for version in known)][:20])
@@ -239,9 +246,9 @@ class Registry:
                 raise TrackingError(message)
             at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             reigns = self.history(name)
-            if not reigns and before is not None:
+            if before is not None and (not reigns or reigns[0].version != before.version):
                 # Somebody was crowned by hand, and shall be found again by a rollback.
-                reigns = [Reign(before.version, "", "by hand")]
+                reigns = [Reign(before.version, "", "by hand"), *reigns]
             reigns = [Reign(version, at, how), *reigns][:_KEPT]
             text = json.dumps([vars(reign) for reign in reigns])
             with self._asking():

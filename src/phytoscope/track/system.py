@@ -45,10 +45,10 @@ class SystemSampler:
         """Starts to look."""
         if self._seconds > 0:
             try:
-                watch = _Watch(require("psutil"), self._journal)
+                psutil = require("psutil")
             except MissingDependencyError:
                 return self
-            self._thread = threading.Thread(target=self._look, args=(watch,), name="system-sampler", daemon=True)
+            self._thread = threading.Thread(target=self._look, args=(psutil,), name="system-sampler", daemon=True)
             self._thread.start()
         return self
 
@@ -60,8 +60,9 @@ class SystemSampler:
             self._stopped.set()
             self._thread.join()
 
-    def _look(self, watch: "_Watch") -> None:
+    def _look(self, psutil: ModuleType) -> None:
         try:
+            watch = _Watch(psutil, self._journal)
             step = count_looks(self._journal)
             self._stopped.wait(_FIRST_SECONDS)
             self._journal.system(watch.read(), step=step)
@@ -69,7 +70,8 @@ class SystemSampler:
                 step += 1
                 self._journal.system(watch.read(), step=step)
             self._journal.system(watch.read(), step=step + 1)
-        except (PhytoscopeError, OSError) as error:
+        except (PhytoscopeError, OSError, RuntimeError, psutil.Error) as error:
+            # Some containers hide their counters.
             logger.warning(f"the load of the machine is not logged any more: {error}")
 
 

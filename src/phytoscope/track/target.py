@@ -12,7 +12,10 @@ from phytoscope.schema.config import RunConfig
 from phytoscope.schema.operate import holds_password
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
+WORKSPACE_VARIABLE = "PHYTOSCOPE_WORKSPACE"
+"""Environment variable that names the directory of a pipeline."""
 _SQLITE = "sqlite:///"
+_SCHEMES = (_SQLITE, "http://", "https://", "postgresql", "mysql", "mssql", "databricks")
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,9 @@ class TrackTarget:
     @property
     def id(self) -> str:
         """Short name that tells it from others: what was told to it is known under this name."""
-        return f"{self.sink.value}-{hash_content([self.place, self.experiment, self.wandb_mode.value])[:12]}"
+        # How W&B is told makes no other store of MLflow.
+        mode = self.wandb_mode if self.sink is TrackSink.wandb else WandbMode.offline
+        return f"{self.sink.value}-{hash_content([self.place, self.experiment, mode.value])[:12]}"
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "TrackTarget":
@@ -62,12 +67,16 @@ def resolve_targets(config: RunConfig) -> list[TrackTarget]:
     Raises:
         ConfigError: A path names a home directory that does not exist, or an address holds a password.
     """
-    track, runs = config.track, resolve_path(config.paths.runs_dir, "paths.runs_dir")
-    places = {TrackSink.mlflow: find_uri(config), TrackSink.wandb: str(runs / "wandb")}
+    track = config.track
+    # An address that nobody is told at may hold whatever it likes.
+    places = {sink: find_uri(config) if sink is TrackSink.mlflow else _find_wandb(config) for sink in track.sinks}
     return [
-        TrackTarget(sink, places[sink], track.experiment, track.wandb_mode, track.pyfunc)
-        for sink in dict.fromkeys(track.sinks)
+        TrackTarget(sink, place, track.experiment, track.wandb_mode, track.pyfunc) for sink, place in places.items()
     ]
+
+
+def _find_wandb(config: RunConfig) -> str:
+    return str(resolve_path(config.paths.runs_dir, "paths.runs_dir") / "wandb")
 
 
 def find_uri(config: RunConfig) -> str:
@@ -77,7 +86,7 @@ def find_uri(config: RunConfig) -> str:
         config: `track.uri` and `paths.runs_dir` are read.
 
     Raises:
-        ConfigError: A path names a home directory that does not exist, or the address holds a password.
+        ConfigError: A path names a home directory that does not exist, or the address holds a password or is none.
     """
     named = os.environ.get(URI_VARIABLE, "").strip() if config.track.uri is None else config.track.uri
     if named:
@@ -86,6 +95,12 @@ def find_uri(config: RunConfig) -> str:
                 f"the address of MLflow ({'track.uri' if config.track.uri else URI_VARIABLE}) holds a password, which "
                 "would be written beside every run: leave it out, and set the environment variables "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+            )
+            raise ConfigError(message)
+        if not named.startswith(_SCHEMES):
+            message = (
+                f"{'track.uri' if config.track.uri else URI_VARIABLE}={named!r} is no address of an MLflow store: "
+                "write sqlite:///FILE, or http://HOST:PORT of a server."
             )
             raise ConfigError(message)
         return _make_absolute(named)

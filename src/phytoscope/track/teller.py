@@ -13,7 +13,14 @@ from phytoscope.errors import StorageError, TrackingError
 from phytoscope.schema.choices import TrackSink
 from phytoscope.schema.events import Event, EventKind
 from phytoscope.track.cursor import Cursor, DeliveredRun, list_waiting, load_cursor, only_teller, save_cursor
-from phytoscope.track.log_runs import LogRuns, describe_run, find_parent, leave_out_replaced, split_batches
+from phytoscope.track.log_runs import (
+    LogRuns,
+    check_inside,
+    describe_run,
+    find_parent,
+    leave_out_replaced,
+    split_batches,
+)
 from phytoscope.track.sink import Sink, TrackedRun
 from phytoscope.track.target import TrackTarget
 
@@ -171,6 +178,7 @@ class Teller:
         return error
 
     def _tell_run(self, key: str, events: list[Event], deadline: float | None) -> None:
+        check_inside(self._root, events)
         sink, run = self._open(key, events)
         for batch in split_batches(list_waiting(events, self._cursor.runs[key])):
             if deadline is not None and time.monotonic() > deadline:

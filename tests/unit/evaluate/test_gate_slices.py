@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from phytoscope.evaluate.gate_slices import choose_clear, find_relative_gain, flip_signs
+from phytoscope.evaluate.gate_slices import choose_clear, find_least_chances, find_relative_gain, flip_signs
 
 
 @pytest.mark.parametrize(("losses", "wins"), [(6, 0), (8, 2), (5, 5), (1, 9)])
@@ -34,10 +34,10 @@ def test_equal_slices_are_never_clear() -> None:
 
 def test_level_is_shared_by_step_down() -> None:
     """Holm's rule: the smallest of three is held against a third, the next against a half, until one fails."""
-    assert choose_clear(np.array([0.02, 0.001, 0.04]), 0.05).tolist() == [True, True, True]
-    assert choose_clear(np.array([0.03, 0.001, 0.02]), 0.05).tolist() == [True, True, True]
-    assert choose_clear(np.array([0.03, 0.001, 0.04]), 0.05).tolist() == [False, True, False]
-    assert choose_clear(np.array([0.02, 0.02, 0.02]), 0.05).tolist() == [False, False, False]
+    assert choose_clear(np.array([0.02, 0.001, 0.04]), 0.05, np.zeros(3)).tolist() == [True, True, True]
+    assert choose_clear(np.array([0.03, 0.001, 0.02]), 0.05, np.zeros(3)).tolist() == [True, True, True]
+    assert choose_clear(np.array([0.03, 0.001, 0.04]), 0.05, np.zeros(3)).tolist() == [False, True, False]
+    assert choose_clear(np.array([0.02, 0.02, 0.02]), 0.05, np.zeros(3)).tolist() == [False, False, False]
 
 
 def test_one_level_holds_over_many_slices() -> None:
@@ -46,7 +46,35 @@ def test_one_level_holds_over_many_slices() -> None:
     blamed = 0
     for seed in range(100):
         differences = rng.integers(-1, 2, (40, 30)).astype(np.float64)
-        blamed += bool(choose_clear(flip_signs(differences, seed), 0.05).any())
+        blamed += bool(choose_clear(flip_signs(differences, seed), 0.05, find_least_chances(differences)).any())
+    assert stats.binomtest(blamed, 100, 0.05, alternative="greater").pvalue > 1e-3
+
+
+def test_least_chance_is_that_of_all_groups_losing() -> None:
+    """No slice can show less than it does when each group that differs loses; groups that are alike say nothing."""
+    differences = np.array([[-1.0, -2.0, 0.0], [-1.0, 0.0, 0.0], [-3.0, 0.0, 0.0]])
+    assert find_least_chances(differences).tolist() == [0.125, 0.5, 1.0]
+    assert flip_signs(differences, 0) == pytest.approx(find_least_chances(differences), abs=4 * 0.5 / 100)
+
+
+def test_class_that_is_lost_wholly_is_seen_among_many_in_which_nothing_changed() -> None:
+    """Ten plants that all lose show one in a thousand: too much for sixty slices, enough where the others cannot."""
+    rng = np.random.default_rng(0)
+    differences = np.zeros((600, 60))
+    for place, groups in enumerate(np.arange(600).reshape(60, 10)):
+        differences[groups, place] = -1.0 if place == 0 else rng.choice([0, 0, 0, 0, 1, -1], 10)
+    least = find_least_chances(differences)
+    assert least[0] > 0.05 / 60
+    assert np.flatnonzero(choose_clear(flip_signs(differences, 0), 0.05, least)).tolist() == [0]
+
+
+def test_slices_with_few_differences_keep_the_level() -> None:
+    """Of equally good models that differ on a few plants a slice, at most one pair in twenty has a slice blamed."""
+    rng = np.random.default_rng(2)
+    blamed = 0
+    for seed in range(100):
+        differences = rng.choice([0.0, 1.0, -1.0], (12, 20), p=[0.3, 0.35, 0.35])
+        blamed += bool(choose_clear(flip_signs(differences, seed), 0.05, find_least_chances(differences)).any())
     assert stats.binomtest(blamed, 100, 0.05, alternative="greater").pvalue > 1e-3
 
 

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from factories.workspaces import LOCAL, make_workspace, materialise, open_records, succeeded
+from phytoscope.pipeline.news import read_last_drift
 from phytoscope.schema.artifact import read_json
 
 WHOLE = [*LOCAL, "registered_model", "promoted_model"]
@@ -65,4 +66,10 @@ def test_new_images_are_held_against_the_champion(champion, tmp_path):
         (check,) = result.get_asset_check_evaluations()
         fired.append((check.passed, metadata_of(result, "drift_report")["fired"]))
     assert fired == [(True, False), (False, True)]
+    # The same images once more are no look: what the last one found still holds, until somebody acts on it.
+    config = {"ops": {"drift_report": {"config": {"monitor": {"incoming": str(tmp_path / "other")}}}}}
+    waiting = materialise(workspace, instance, ["drift_report"], config=config)
+    assert not waiting.get_asset_check_evaluations()[0].passed
+    assert metadata_of(waiting, "drift_report")["fired"] is False
+    assert read_last_drift(workspace, "leaves").fired
     assert read_json(workspace.root / "assets" / "leaves" / "drift_report.json")["kind"] == "DriftPlace"

@@ -170,6 +170,15 @@ def test_folder_is_no_package(package, tmp_path, name) -> None:
     assert ("Did you mean" in str(caught.value)) == (name == "run")
 
 
+@pytest.mark.parametrize("model_id", ["../../x", "/etc", "", "a/b", "a" * 65])
+@pytest.mark.parametrize("predictor", [Task.classification], indirect=True)
+def test_model_id_is_a_plain_name(package, model_id) -> None:
+    """Folders are named after the id of a model, so it may not lead anywhere."""
+    change(package, lambda content: content["model"].update({"model_id": model_id}))
+    with pytest.raises(PackageError, match="no plain name"):
+        load_package(package)
+
+
 @pytest.mark.parametrize(
     "name", ["/etc/hostname", "../other.txt", "golden/../../x", "C:/x", "a\\b", "golden/0.png:x", "", "link", "\ud800"]
 )

@@ -165,6 +165,18 @@ def test_broken_images_are_named_and_the_others_answered(package, tmp_path):
     assert look.n_unreadable == 1
 
 
+def test_an_image_whose_name_is_no_text_is_named_and_the_others_answered(package, tmp_path):
+    """Names from an old computer, in another encoding, fit into no table."""
+    draw_photos(tmp_path / "new", 24, seed=7, start=7000)
+    first = sorted((tmp_path / "new").iterdir())[0]
+    shutil.copy(first, os.fsencode(tmp_path / "new") + b"/bl\xe4tter.png")
+    look = look_for_drift(_ask(package, tmp_path, "new"))
+    assert [(path.rpartition("/")[2], reason) for path, reason in look.unreadable] == [
+        ("bl\\xe4tter.png", "its name is no text in UTF-8; rename the file")
+    ]
+    assert look.report is not None
+
+
 def test_only_broken_images_are_an_error(package, tmp_path):
     """When no new image can be read, the user is told about the first one."""
     (tmp_path / "new").mkdir()

@@ -284,6 +284,20 @@ def test_rollback_goes_back_and_forth(place) -> None:
         roll_back("leaves", uri=place.uri, version=1)
 
 
+def test_a_version_that_was_rolled_back_does_not_come_back_by_itself(place) -> None:
+    """The same gate would let it through again on the same images; only who says so gets it back."""
+    for name in ("poor", "good"):
+        place.register(name)
+        place.promote()
+    roll_back("leaves", uri=place.uri)
+    kept = place.promote(challenger=2)
+    assert (kept.verdict, place.champion()) == (PromotionVerdict.kept, 1)
+    assert [check.name for check in kept.checks if not check.passed] == ["rollback"]
+    assert "--challenger 2" in kept.reason
+    assert place.promote(challenger=2, after_rollback=True).verdict is PromotionVerdict.promoted
+    assert place.champion() == 2
+
+
 def test_nothing_to_go_back_to_is_said(place) -> None:
     """A model without a champion, or with only one ever, is an error with what to do."""
     place.register("good")

@@ -248,3 +248,18 @@ def test_settings_become_flat():
     """Dotted names; what is not a single value is JSON."""
     flat = flatten_settings({"a": {"b": 1, "c": {"d": None}}, "e": ["x"], "f": {}})
     assert flat == {"a.b": 1, "a.c.d": None, "e": json.dumps(["x"]), "f": "{}"}
+
+
+def test_package_that_was_made_again_is_told_again(finished, tmp_path):
+    """It holds another time, and a tracker that kept the old one would have other files than are registered."""
+    run, words = finished
+    copied = RunFolder(shutil.copytree(run.root, tmp_path / "a"))
+    words = [word for word in words if not word.startswith("paths.run_dir=")]
+    before = len(of_kind(read(copied), EventKind.package))
+    for wanted in (before, before + 1, before + 1):
+        run_tiny([*words, f"paths.run_dir={copied.root}"])
+        assert len(of_kind(read(copied), EventKind.package)) == wanted
+        if wanted == before:
+            about = json.loads((copied.package / "package.json").read_text())
+            shutil.rmtree(copied.package)
+    assert json.loads((copied.package / "package.json").read_text())["model"]["model_id"] == about["model"]["model_id"]

@@ -478,3 +478,21 @@ def wait_until(condition, seconds=60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [("../secret.txt", "tables"), ("/etc/hostname", ""), ("link.txt", ""), ("own.txt", "../../above")],
+)
+def test_files_outside_of_the_run_are_never_sent(tracker, tmp_path, path, folder) -> None:
+    """The log of a run that was received from elsewhere must not fetch files of this computer."""
+    (tmp_path / "secret.txt").write_text("secret")
+    root = tmp_path / "run"
+    root.mkdir()
+    (root / "own.txt").write_text("mine")
+    (root / "link.txt").symlink_to(tmp_path / "secret.txt")
+    log = begin_run(root)
+    log._write(EventKind.artifact, {"path": path, "folder": folder})
+    with pytest.raises(ArtifactError, match="outside of the folder"):
+        deliver(root, TARGET)
+    assert tracker.opened == []

@@ -12,6 +12,7 @@ from factories.packages import make_package
 from phytoscope.errors import ArtifactError, ConfigError, TrackingError
 from phytoscope.predict.package import verify_package
 from phytoscope.schema.artifact import hash_file
+from phytoscope.steps.roll_back import roll_back
 from phytoscope.track.model_version import CHALLENGER, CHAMPION, CHAMPIONS_TAG, PACKAGE_TAG, parse_reference
 from phytoscope.track.registry import Registry
 
@@ -119,6 +120,36 @@ def test_champion_of_before_our_time_is_remembered(registry) -> None:
     registry.set_alias("leaves", CHAMPION, 1)
     registry.crown("leaves", 2, "promoted", instead_of=1)
     assert [reign.version for reign in registry.history("leaves")] == [2, 1]
+
+
+def test_champion_that_was_set_by_hand_in_between_is_remembered(registry) -> None:
+    """What was crowned in MLflow's own pages after ours can be gone back to as well."""
+    for model_id in ("a", "b", "c"):
+        add(registry, model_id=model_id)
+    registry.crown("leaves", 1, "first", instead_of=None)
+    registry.set_alias("leaves", CHAMPION, 2)
+    registry.crown("leaves", 3, "promoted", instead_of=2)
+    assert [reign.version for reign in registry.history("leaves")] == [3, 2, 1]
+    assert roll_back("leaves", uri=registry.uri) == (3, 2)
+
+
+def test_rollback_ignores_a_promotion_that_was_killed_half_way(registry, monkeypatch) -> None:
+    """A version that was noted and never crowned is none to go back to; the promotion can be made again."""
+    for model_id in ("a", "b"):
+        add(registry, model_id=model_id)
+    registry.crown("leaves", 1, "first", instead_of=None)
+
+    def die(*words: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "set_alias", die)
+        with pytest.raises(KeyboardInterrupt):
+            registry.crown("leaves", 2, "promoted", instead_of=1)
+    with pytest.raises(ArtifactError, match="the only champion"):
+        roll_back("leaves", uri=registry.uri)
+    registry.crown("leaves", 2, "promoted", instead_of=1)
+    assert roll_back("leaves", uri=registry.uri) == (2, 1)
 
 
 def test_champion_changed_meanwhile_is_not_replaced(registry) -> None:

@@ -172,3 +172,24 @@ def test_a_look_costs_less_than_a_hundredth_of_its_time(tmp_path: Path) -> None:
     looks = len(list_looks(log))
     assert looks > 10
     assert spent / looks < 0.01 * 10.0
+
+
+def test_counters_that_are_hidden_stop_the_looks_and_not_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some containers do not let a process see the network or its own memory."""
+    log = begin(tmp_path)
+
+    def refuse() -> None:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil, "net_io_counters", refuse)
+    said: list[str] = []
+    sink = logger.add(lambda text: said.append(str(text)), level="WARNING", format="{message}")
+    try:
+        with SystemSampler(log, 60.0):
+            log.metrics({"loss": 1.0})
+    finally:
+        logger.remove(sink)
+    assert list_looks(log) == []
+    assert any("not logged any more" in line for line in said)

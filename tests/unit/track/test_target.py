@@ -6,6 +6,7 @@ from phytoscope.errors import ArtifactError, ConfigError
 from phytoscope.schema.choices import TrackSink, WandbMode
 from phytoscope.schema.config import PathsConfig, RunConfig
 from phytoscope.schema.operate import TrackConfig
+from phytoscope.track.mlflow_client import hide_secret
 from phytoscope.track.target import TrackTarget, find_uri, load_targets, resolve_targets, save_targets
 
 TARGET = TrackTarget(TrackSink.mlflow, "http://127.0.0.1:9", "leaves")
@@ -61,12 +62,12 @@ def test_targets_are_kept_beside_the_run(tmp_path) -> None:
 
 
 def test_targets_are_told_apart() -> None:
-    """Place, experiment and mode make a tracker another one; whether models are kept does not."""
+    """Place, experiment and mode of W&B make a tracker another one; whether models are kept does not."""
     others = [
         dataclasses.replace(TARGET, place="http://127.0.0.1:8"),
         dataclasses.replace(TARGET, experiment="roots"),
         dataclasses.replace(TARGET, sink=TrackSink.wandb),
-        dataclasses.replace(TARGET, wandb_mode=WandbMode.online),
+        dataclasses.replace(TARGET, sink=TrackSink.wandb, wandb_mode=WandbMode.online),
     ]
     assert len({target.id for target in [TARGET, *others]}) == 5
     assert dataclasses.replace(TARGET, pyfunc=False).id == TARGET.id
@@ -80,3 +81,29 @@ def test_damaged_list_is_an_error_for_readers_and_begun_anew_by_writers(tmp_path
         load_targets(tmp_path)
     save_targets(tmp_path, [TARGET])
     assert load_targets(tmp_path) == [TARGET]
+
+
+@pytest.mark.parametrize(
+    "uri", ["postgresql+psycopg2://me:secret@db/x", "HTTP://me:secret@host", "http://me:se@cret@host"]
+)
+def test_passwords_are_known_in_every_scheme(tmp_path, uri) -> None:
+    """A digit or a capital in the scheme, or an @ in the password, hides nothing."""
+    with pytest.raises(ConfigError, match="holds a password"):
+        find_uri(make_config(tmp_path, uri=uri))
+    assert "cret" not in hide_secret(uri)
+
+
+def test_address_that_nobody_is_told_at_stops_nothing(tmp_path, monkeypatch) -> None:
+    """A password in the environment is another program's business as long as MLflow is not told."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:5000")
+    assert resolve_targets(make_config(tmp_path)) == []
+    assert [target.sink for target in resolve_targets(make_config(tmp_path, sinks=[TrackSink.wandb]))] == ["wandb"]
+    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI"):
+        resolve_targets(make_config(tmp_path, sinks=[TrackSink.mlflow]))
+
+
+def test_mlflow_is_the_same_however_wandb_is_told() -> None:
+    """What a run told while it was trained is not told again when it is registered."""
+    online = dataclasses.replace(TARGET, wandb_mode=WandbMode.online)
+    assert online.id == TARGET.id
+    assert dataclasses.replace(online, sink=TrackSink.wandb).id != dataclasses.replace(TARGET, sink=TrackSink.wandb).id

@@ -1,5 +1,7 @@
 """The ledger of splits: a plant that was once in test never trains a later model, and the other way round."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
@@ -38,15 +40,35 @@ def read_ledger(path: Path) -> pd.DataFrame:
         message = f"data.split.ledger={str(path)!r} cannot be read ({error}): restore it from a copy, or name another."
         raise ArtifactError(message) from error
     if not set(_COLUMNS) <= set(table.columns) or not table[SPLIT].isin(_SPLITS).all():
-        message = (
-            f"data.split.ledger={str(path)!r} is no ledger of splits: name another file."
-        )
+        message = f"data.split.ledger={str(path)!r} is no ledger of splits: name another file."
         raise ArtifactError(message)
     return table[_COLUMNS]
 
 
+@contextlib.contextmanager
+def held_ledger(path: Path) -> Iterator[None]:
+    """Keeps others from dealing plants while the block reads the ledger, draws a split and writes it down.
+
+    Args:
+        path: The ledger; it need not exist yet.
+
+    Raises:
+        StorageError: The place cannot be written.
+    """
+    lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise storage_error(path, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def write_ledger(path: Path, manifest: pd.DataFrame, split: pd.DataFrame) -> None:
-    """Adds the images of a split to a ledger; what it knew of other images stays.
+    """Adds the images of a split to a ledger that is held; what it knew of other images stays.
 
     Args:
         path: File; created when absent.
@@ -59,15 +81,10 @@ def write_ledger(path: Path, manifest: pd.DataFrame, split: pd.DataFrame) -> Non
     """
     drawn = split.set_index(SAMPLE_ID)[SPLIT].loc[manifest[SAMPLE_ID]]
     new = pd.DataFrame({SHA256: manifest[SHA256], GROUP_ID: manifest[GROUP_ID].astype(str), SPLIT: drawn.to_numpy()})
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(path.with_name(f".{path.name}.lock")):
-            table = pd.concat([read_ledger(path), new], ignore_index=True).astype(str)
-            table = table.drop_duplicates([SHA256, GROUP_ID], keep="last", ignore_index=True)
-            with write_atomic(path) as temporary:
-                table.to_parquet(temporary, index=False)
-    except OSError as error:
-        raise storage_error(path, error) from error
+    table = pd.concat([read_ledger(path), new], ignore_index=True).astype(str)
+    table = table.drop_duplicates([SHA256, GROUP_ID], keep="last", ignore_index=True)
+    with write_atomic(path) as temporary:
+        table.to_parquet(temporary, index=False)
 
 
 def find_known_parts(ledger: pd.DataFrame, manifest: pd.DataFrame, groups: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ import pytest
 from factories.runs import draw_mixed_table, run_tiny, run_words
 from factories.tables import make_manifest
 from phytoscope.data.split import split_by_group
-from phytoscope.data.split.ledger import read_ledger, write_ledger
+from phytoscope.data.split.ledger import held_ledger, read_ledger, write_ledger
 from phytoscope.errors import ArtifactError, StorageError
 from phytoscope.schema.config import SplitConfig
 from phytoscope.schema.table import Task
@@ -107,7 +107,7 @@ def test_something_else_is_refused(tmp_path, content):
     else:
         path.write_bytes(content)
     kept = path.read_bytes()
-    with pytest.raises(ArtifactError, match="data.split.ledger"):
+    with pytest.raises(ArtifactError, match=r"data\.split\.ledger"):
         remember(tmp_path, grow(60))
     assert path.read_bytes() == kept
 
@@ -117,6 +117,8 @@ def test_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("x")
     manifest = grow(60)
     split = split_by_group(manifest, Task.regression, SplitConfig(), 0)
+    with pytest.raises(StorageError, match="cannot write"), held_ledger(tmp_path / "file" / "splits.parquet"):
+        pass
     with pytest.raises(StorageError, match="cannot write"):
         write_ledger(tmp_path / "file" / "splits.parquet", manifest, split)
 

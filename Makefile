@@ -9,8 +9,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Any Python from 3.11 on will do; `make venv PYTHON=/path/to/python` chooses another one.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-# More than four workers gain little and each one loads torch again.
-PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 $(PYTEST_ARGS)
+# More than four workers gain little and each one loads torch again. Tests of one module stay together unless one
+# worker has nothing left to do, so that what they share is made once.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 SOURCES := src tests benchmarks docs tasks.py
 
 # albumentations otherwise asks the network for a newer release at every import.

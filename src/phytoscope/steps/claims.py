@@ -298,7 +298,7 @@ def claim_covers(report: EvaluationReport, config: RunConfig) -> Claim:
         draws = 1.0 / row.n_groups + (1.0 / fitted.n_groups if fitted is not None else 0.0)
         limit = promised - margin - _CHANCE * math.sqrt(promised * (1.0 - promised) * draws)
         values |= {f"coverage {name}": row.coverage, f"promised {name}": promised, f"limit {name}": limit}
-        said.append(f"{name}: {row.coverage:.3f} of {promised:.3f} promised")
+        said.append(f"{name}: {row.coverage:.3f} of {promised:.3f} promised (at least {limit:.3f} on so few groups)")
         if not row.coverage >= limit:
             failed.append(name)
     return Claim(not failed, "; ".join(said), values)

@@ -164,9 +164,10 @@ def _read_truth(request: TruthRequest, watched: Watched) -> Source:
             unit=request.unit,
         )
     )
-    if is_regression and source.unit and watched.unit and not same_unit(source.unit, watched.unit):
+    unit = source.unit or request.unit
+    if is_regression and unit and watched.unit and not same_unit(unit, watched.unit):
         message = (
-            f"{key}: the column {column!r} is in {source.unit}, the model answers in {watched.unit}: convert the "
+            f"{key}: the column {column!r} is in {unit}, the model answers in {watched.unit}: convert the "
             "column and its name."
         )
         raise ConfigError(message)

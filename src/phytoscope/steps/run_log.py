@@ -75,7 +75,8 @@ class RunLog:
         """Writes why the work ended, and closes the file."""
         if isinstance(error, PhytoscopeError):
             logger.bind(**{SAID: True}).error(str(error))
-        elif isinstance(error, KeyboardInterrupt):
+        elif error is not None and not isinstance(error, Exception):
+            # Ctrl-C, or an orchestrator that was told to stop.
             logger.bind(**{SAID: True}).warning("interrupted")
         elif error is not None:
             logger.bind(**{SAID: True}).opt(exception=error).error("a bug")

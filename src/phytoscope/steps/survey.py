@@ -155,6 +155,8 @@ def plan_run_folder(config: RunConfig, content_hash: str) -> Path:
     settings = plain_settings(config)
     decide = {name: settings[name] for name in _DECIDE}
     decide["data"] = {key: value for key, value in settings["data"].items() if key != "workers"}
+    # Where the ledger lies says nothing about what is in it.
+    decide["data"]["split"] = {key: value for key, value in decide["data"]["split"].items() if key != "ledger"}
     decide["trainer"] = {key: value for key, value in settings["trainer"].items() if key not in ONLY_SPEED}
     runs = resolve_path(config.paths.runs_dir, "paths.runs_dir")
     return runs / f"{content_hash[:12]}-{hash_content(decide)[:8]}"

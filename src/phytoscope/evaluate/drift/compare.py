@@ -116,8 +116,8 @@ def _find_reasons(look: _Look, batch: DriftSide, left: float, *, can_fire: bool)
         )
     if batch.n_groups == len(batch) and len(reference) > 1.5 * reference.n_groups:
         yield (
-            "The new images name no plants, the reference does: if several of them show one plant, alarms come too "
-            "easily. Give the column that names the plant."
+            "Each new image counts as a plant of its own, and not so in the reference: if several show one plant, "
+            "alarms come too easily. Give the column that names the plant."
         )
     known, new = list_comparable(reference.table), list_comparable(batch.table)
     for name in sorted((known ^ new) | ({NOVELTY, VERDICT} - known - new)):

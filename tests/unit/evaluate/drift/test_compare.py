@@ -131,7 +131,7 @@ def test_spent_promise_is_told(rng):
 def test_images_without_plants_are_told(rng):
     """New images of which each is its own group, against plants with several: the danger is said."""
     report = compare_batch(draw_side(rng, 20), draw_side(rng, 30, 1), PLAN)
-    assert any("name no plants" in reason for reason in report.reasons)
+    assert any("counts as a plant of its own" in reason for reason in report.reasons)
     report = compare_batch(draw_side(rng, 20), draw_side(rng, 30, 2), PLAN)
     assert not report.reasons
 

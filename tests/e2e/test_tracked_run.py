@@ -44,7 +44,10 @@ def table(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(table, tmp_path_factory):
     """A run whose training, evaluation and package were made by three commands; its folder, words, and the client."""
-    place = tmp_path_factory.mktemp("runs") / "weights"
+    return make_finished(table, tmp_path_factory.mktemp("runs") / "weights")
+
+
+def make_finished(table, place):
     uri = local_uri(place.parent / "store")
     words = run_words(table, place, *TRACKED, f"track.uri={uri}", "name=weights")
     said = "".join(call(step, *words) for step in ("train", "evaluate", "package"))
@@ -135,9 +138,9 @@ def test_model_answers_as_the_package(finished) -> None:
         assert answer["prediction"][0] == pytest.approx(row["judged"]["answer"][0], rel=1e-4)
 
 
-def test_evaluating_anew_stays_in_the_run(finished) -> None:
+def test_evaluating_anew_stays_in_the_run(table, tmp_path) -> None:
     """A later evaluation with other settings belongs to the same training: no second run, and its report is shown."""
-    run, words, client, _ = finished
+    run, words, client, _ = make_finished(table, tmp_path / "weights")
     (before,) = list_runs(client)
     call("run", *words, "evaluate.deciles=4")
     (after,) = list_runs(client)

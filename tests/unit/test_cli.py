@@ -33,6 +33,10 @@ COMMANDS = [
     "compare",
     "explain",
     "suggest",
+    "register",
+    "promote",
+    "rollback",
+    "models",
 ]
 HEAVY = ["torch", "timm", "lightning", "matplotlib", "pandas", "albumentations", "cv2", "sklearn"]
 

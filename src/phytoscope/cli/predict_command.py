@@ -60,10 +60,9 @@ def predict(
     from phytoscope.predict.batch import predict_files
     from phytoscope.predict.package import load_package
     from phytoscope.predict.table_writer import check_output
-    from phytoscope.steps.model_source import resolve_package
 
     check_output(output)
-    predictor = load_package(resolve_package(model, uri))
+    predictor = load_package(_find_package(model, uri))
     known = _read_known(predictor, table)
     progress = TerminalProgress()
     try:
@@ -88,6 +87,15 @@ def predict(
 
 
 _SHOWN_REASONS = 3
+
+
+def _find_package(model: str, uri: str | None) -> Path:
+    if not model.startswith("models:"):
+        return Path(model)
+    # Only a registry needs more than what answers for photographs.
+    from phytoscope.steps.model_source import resolve_package
+
+    return resolve_package(model, uri)
 
 
 def _report_verdicts(predictor: "Predictor", tally: "Tally") -> None:

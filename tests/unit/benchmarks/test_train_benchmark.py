@@ -21,6 +21,7 @@ def load(monkeypatch):
 @pytest.fixture
 def curve(load, tmp_path):
     pytest.importorskip("psutil")
+    pytest.importorskip("fastai")
     return load("measuring").Curve("peer", time.time(), tmp_path / "peer.json")
 
 

@@ -20,7 +20,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "train": frozenset({"data", "models", "transforms", "evaluate"}),
     "predict": frozenset({"models", "transforms", "trust"}),
     "visualize": frozenset({"evaluate"}),
-    "track": frozenset({"predict"}),
+    "track": frozenset({"predict", "transforms"}),
     "steps": frozenset(
         {
             "configs",
@@ -36,7 +36,8 @@ ROOMS: dict[str, frozenset[str]] = {
             "track",
         }
     ),
-    "api": frozenset({"predict"}),
+    "api": frozenset({"predict", "transforms"}),
+    "client": frozenset(),
     "pipeline": frozenset({"configs", "steps", "audit", "train", "track"}),
     "cli": frozenset(
         {
@@ -53,6 +54,7 @@ ROOMS: dict[str, frozenset[str]] = {
             "track",
             "steps",
             "api",
+            "client",
             "pipeline",
         }
     ),
@@ -73,6 +75,7 @@ WITHOUT_LIBRARY = {
     "track": {"torch", "torchvision", "lightning", "timm", "dagster"},
     "models": {"lightning", "dagster", "mlflow", "albumentations"},
     "predict": {"lightning", "dagster", "mlflow", "albumentations"},
+    "client": {"torch", "numpy", "pandas", "fastapi"},
     "api": {"lightning", "dagster", "mlflow", "albumentations"},
     "data/validate": {"torch", "torchvision", "lightning"},
     "data/split": {"torch", "torchvision", "lightning"},

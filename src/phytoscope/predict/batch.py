@@ -14,13 +14,14 @@ import numpy as np
 
 from phytoscope.errors import DataNotFoundError, DataValidationError, ImageReadError, suggest
 from phytoscope.predict.covariate_rows import CovariateRows
-from phytoscope.predict.predictor import Photo, Predictor
+from phytoscope.predict.predictor import Predictor
 from phytoscope.predict.table_writer import open_writer
 from phytoscope.schema.artifact import write_atomic
 from phytoscope.schema.prediction import Prediction
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.verdict import Reason
 from phytoscope.transforms.decode import IMAGE_SUFFIXES
+from phytoscope.transforms.photo import Photo
 from phytoscope.transforms.stream import map_ordered
 
 _LIST_SUFFIXES = (".csv", ".tsv", ".txt")

@@ -17,13 +17,14 @@ from phytoscope.errors import ArtifactError, ImageReadError, MissingDependencyEr
 from phytoscope.models.covariates import list_values
 from phytoscope.predict.card import write_card
 from phytoscope.predict.onnx import export_onnx
-from phytoscope.predict.predictor import Photo, Predictor
+from phytoscope.predict.predictor import Predictor
 from phytoscope.predict.trust_files import TRUST_NAME, read_trust, write_trust
 from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_folder_atomic, write_json
 from phytoscope.schema.choices import OnnxExport
 from phytoscope.schema.package import PACKAGE_FORMAT, ModelDescription
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.transforms.decode import read_bytes
+from phytoscope.transforms.photo import Photo
 from phytoscope.trust.novelty import NoveltyReference
 from phytoscope.trust.observed import Observed
 from phytoscope.trust.trust import Trust

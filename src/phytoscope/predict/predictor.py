@@ -1,7 +1,6 @@
 """Predictor: path, bytes or pixels in, `Prediction` out. The one way numbers are made, in evaluation as in service."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,18 +8,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from phytoscope.errors import ConfigError, ImageReadError
+from phytoscope.errors import ConfigError
 from phytoscope.models.ensemble import EnsembleMeaning, NetworkEnsemble
 from phytoscope.models.meaning import Meaning
 from phytoscope.models.network import BackboneInput, PlantNetwork
 from phytoscope.predict.description import read_meaning
+from phytoscope.predict.engines.torch_engine import build_torch_engine
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.prediction import Prediction
-from phytoscope.schema.table import (
-    Task,
-)
+from phytoscope.schema.table import Task
 from phytoscope.schema.verdict import REASONS, Verdict
-from phytoscope.transforms.decode import decode_image, read_bytes
+from phytoscope.transforms.photo import Photo, read_photo
 from phytoscope.transforms.photo_measures import measure_photo
 from phytoscope.transforms.preprocess import Preprocess
 from phytoscope.transforms.views import turn_images
@@ -31,24 +29,8 @@ from phytoscope.trust.trust import Trust
 
 _VERDICTS = tuple(Verdict)
 
-
 NO_SIZES = np.zeros((0, 2), dtype=np.int64)
 """For images whose original size is not known."""
-
-
-@dataclass(frozen=True)
-class Photo:
-    """One image as the network sees it, and how large it was.
-
-    Attributes:
-        square: Shape (S, S, 3), uint8, RGB, 0-255.
-        width_px: Width of the original, upright.
-        height_px: Its height.
-    """
-
-    square: NDArray[np.uint8]
-    width_px: int
-    height_px: int
 
 
 class Predictor:
@@ -60,6 +42,7 @@ class Predictor:
         meaning: What goes in beside the image, and what the outputs are.
         trust: How answers are judged; None when nothing was fitted, and then answers carry no verdict.
         novelty: What the training images look like to the network; None when novelty is not measured.
+        engine: What computes the network; torch unless another one was chosen.
     """
 
     def __init__(
@@ -103,6 +86,7 @@ class Predictor:
         )
         self.network.load_state_dict(state)
         self.network.eval().to(memory_format=torch.channels_last)
+        self.engine = build_torch_engine(self.network)
 
     @property
     def first_member(self) -> tuple[PlantNetwork, Meaning]:
@@ -152,8 +136,8 @@ class Predictor:
         """
         if not photos:
             return []
-        sizes = np.array([(photo.width_px, photo.height_px) for photo in photos], dtype=np.int64)
-        observed = self.observe(np.stack([photo.square for photo in photos]), covariates, sizes)
+        answers, novelty, _ = self._run(np.stack([photo.square for photo in photos]), covariates)
+        observed = Observed(answers, novelty, _gather([photo.measure() for photo in photos]))
         judged = None if self.trust is None else self.trust.judge(observed)
         said = remarks if remarks is not None else [()] * len(names)
         return [
@@ -194,8 +178,7 @@ class Predictor:
             measure_photo(square, int(width), int(height))
             for square, (width, height) in zip(pixels, known, strict=True)
         ]
-        photo = {name: np.array([one[name] for one in measured], dtype=np.float64) for name in MEASURES}
-        return Observed(answers, novelty, photo), features
+        return Observed(answers, novelty, _gather(measured)), features
 
     def encode(self, covariates: Mapping[str, Any]) -> tuple[NDArray[np.float32] | None, tuple[str, ...]]:
         """Encodes what is known beside one image.
@@ -246,21 +229,8 @@ class Predictor:
         Raises:
             ImageReadError: The image cannot be read.
         """
-        if isinstance(source, np.ndarray):
-            if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8:
-                raise ImageReadError(
-                    name, f"expected uint8 pixels of shape (H, W, 3), got {source.dtype} {source.shape}"
-                )
-            pixels = source
-        else:
-            if isinstance(source, str | Path):
-                name = str(source)
-                source = read_bytes(Path(source))
-            pixels = decode_image(source, name=name, max_megapixels=self.preprocess.max_megapixels)
-        height, width = pixels.shape[:2]
-        return Photo(self.preprocess(pixels), width, height)
+        return read_photo(source, self.preprocess, name)
 
-    @torch.inference_mode()
     def predict_pixels(
         self, pixels: NDArray[np.uint8], covariates: NDArray[np.float32] | None = None
     ) -> NDArray[np.float64]:
@@ -277,7 +247,6 @@ class Predictor:
         """
         return self._run(pixels, covariates, with_novelty=False)[0]
 
-    @torch.inference_mode()
     def look(
         self, pixels: NDArray[np.uint8], covariates: NDArray[np.float32] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
@@ -291,13 +260,10 @@ class Predictor:
             Outputs of shape (N, outputs) and features of shape (N, F); an ensemble's features are those of its first
             network.
         """
-        images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
         encoder = self.meaning.covariates
-        known = None
-        if encoder is not None:
-            known = torch.from_numpy(encoder.encode_missing(len(pixels)) if covariates is None else covariates)
-        outputs, features = self.network.look(images, known)
-        return outputs.double().numpy(), features.float().numpy()
+        if encoder is None:
+            return self.engine.look(pixels, None)
+        return self.engine.look(pixels, encoder.encode_missing(len(pixels)) if covariates is None else covariates)
 
     def _run(
         self, pixels: NDArray[np.uint8], covariates: NDArray[np.float32] | None, *, with_novelty: bool = True
@@ -358,3 +324,7 @@ class Predictor:
         return Prediction(
             path, value=float(answer[0]), unit=self.description.unit, values=values, units=units, **fields
         )
+
+
+def _gather(measured: Sequence[Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
+    return {name: np.array([one[name] for one in measured], dtype=np.float64) for name in MEASURES}

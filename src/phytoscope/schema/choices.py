@@ -88,6 +88,13 @@ class Runtime(StrEnum):
     openvino = "openvino"
 
 
+class Precision(StrEnum):
+    """Numbers that a network computes with."""
+
+    float32 = "float32"
+    int8 = "int8"
+
+
 class Averaging(StrEnum):
     """Average of the weights over training steps that is evaluated and kept instead of the last weights.
 

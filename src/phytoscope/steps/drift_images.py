@@ -26,7 +26,7 @@ from phytoscope.evaluate.answers import judge_table
 from phytoscope.predict.batch import check_source, count_skipped, list_images
 from phytoscope.predict.covariate_rows import CovariateRows
 from phytoscope.predict.prediction_table import tabulate_observed
-from phytoscope.predict.predictor import Photo, Predictor
+from phytoscope.predict.predictor import Predictor
 from phytoscope.predict.reference_files import round_features
 from phytoscope.schema.config import DataConfig
 from phytoscope.schema.progress import Progress
@@ -36,6 +36,7 @@ from phytoscope.steps.drift_names import NamedRows
 from phytoscope.steps.drift_parts import AnsweredImages
 from phytoscope.steps.external_sets import find_image_folder
 from phytoscope.transforms.decode import IMAGE_SUFFIXES, read_bytes
+from phytoscope.transforms.photo import Photo
 from phytoscope.transforms.stream import map_ordered
 from phytoscope.trust.observed import Observed
 

@@ -12,7 +12,7 @@ from phytoscope.errors import ConfigError, DataNotFoundError, ImageReadError
 from phytoscope.predict.batch import list_images
 from phytoscope.predict.explain import Explainer
 from phytoscope.predict.package import DESCRIPTION_NAME, load_package
-from phytoscope.predict.predictor import Photo, Predictor
+from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.artifact import write_folder_atomic
 from phytoscope.schema.explanation import (
     ExplainedImage,
@@ -23,6 +23,7 @@ from phytoscope.schema.explanation import (
 )
 from phytoscope.schema.prediction import Prediction
 from phytoscope.schema.progress import Progress
+from phytoscope.transforms.photo import Photo
 from phytoscope.visualize.explanations import PICTURES_SHOWN, ExplainedPicture, build_explanation_page, lay_heat
 from phytoscope.visualize.text import format_quantity, prettify_class
 

@@ -21,7 +21,7 @@ from phytoscope.evaluate.bootstrap import BootstrapPlan
 from phytoscope.evaluate.external import ExternalScale, measure_external
 from phytoscope.evaluate.external_examples import GIVEN_LABEL
 from phytoscope.predict.prediction_table import tabulate_observed
-from phytoscope.predict.predictor import Photo, Predictor
+from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.artifact import hash_content, write_folder_atomic
 from phytoscope.schema.config import RunConfig
 from phytoscope.schema.external import ExternalReport
@@ -45,6 +45,7 @@ from phytoscope.steps.external_sets import ExternalSet, list_loose_images, read_
 from phytoscope.steps.prepared import PreparedData
 from phytoscope.steps.training_job import read_columns
 from phytoscope.transforms.decode import read_bytes
+from phytoscope.transforms.photo import Photo
 from phytoscope.transforms.stream import map_ordered
 from phytoscope.trust.fit import TrustWishes
 from phytoscope.trust.observed import Observed

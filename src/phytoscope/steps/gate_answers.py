@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from phytoscope.errors import ImageReadError
 from phytoscope.evaluate.answers import judge_table
 from phytoscope.predict.prediction_table import tabulate_observed
-from phytoscope.predict.predictor import Photo, Predictor
+from phytoscope.predict.predictor import Predictor
 from phytoscope.predict.seen_files import SeenImages
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.table import (
@@ -32,6 +32,7 @@ from phytoscope.schema.table import (
 )
 from phytoscope.steps.training_job import read_columns
 from phytoscope.transforms.decode import read_bytes
+from phytoscope.transforms.photo import Photo
 from phytoscope.transforms.stream import map_ordered
 from phytoscope.trust.observed import Observed
 

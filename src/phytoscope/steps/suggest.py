@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError, ImageReadError
 from phytoscope.predict.batch import check_source, list_images
-from phytoscope.predict.predictor import Photo, Predictor
+from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.artifact import write_atomic
 from phytoscope.schema.prediction import Prediction
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import PATH, Task
 from phytoscope.schema.verdict import REASONS, Reason
+from phytoscope.transforms.photo import Photo
 from phytoscope.transforms.photo_measures import measure_photo
 from phytoscope.transforms.stream import map_ordered
 from phytoscope.trust.observed import Floats, Observed

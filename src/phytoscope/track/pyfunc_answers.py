@@ -12,7 +12,8 @@ from phytoscope.schema.prediction import Prediction
 from phytoscope.track.pyfunc_columns import IMAGE, NUMBER, build_row, list_answer_columns, name_known
 
 if TYPE_CHECKING:
-    from phytoscope.predict.predictor import Photo, Predictor
+    from phytoscope.predict.predictor import Predictor
+    from phytoscope.transforms.photo import Photo
 
 # So many images are in memory at once, however long the table is.
 _BATCH: Final = 32

@@ -8,10 +8,10 @@ import torch
 
 from phytoscope.errors import ImageReadError
 from phytoscope.predict.prediction_table import predict_table
-from phytoscope.predict.predictor import Photo
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import Task
 from phytoscope.transforms.decode import read_image
+from phytoscope.transforms.photo import Photo
 from phytoscope.transforms.views import turn_images
 
 

@@ -1,6 +1,7 @@
 """What a photograph itself tells about its quality, measured on the square that the network sees."""
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -64,26 +65,31 @@ def measure_photo(square: NDArray[np.uint8], width_px: int, height_px: int) -> d
 def _measure_sharpness(luminance: NDArray[np.uint8]) -> float:
     if min(luminance.shape) < 3:
         return 0.0
-    levels = luminance.astype(np.int16)
-    middle = levels[1:-1, 1:-1]
+    # Every second line is enough for a percentile.
+    above, middle, below = (
+        np.ascontiguousarray(luminance[first:last:2]) for first, last in ((0, -2), (1, -1), (2, None))
+    )
     sharpest = []
     for before, after in (
-        (levels[1:-1, :-2], levels[1:-1, 2:]),
-        (levels[:-2, 1:-1], levels[2:, 1:-1]),
-        (levels[:-2, :-2], levels[2:, 2:]),
-        (levels[:-2, 2:], levels[2:, :-2]),
+        (middle[:, :-2], middle[:, 2:]),
+        (above[:, 1:-1], below[:, 1:-1]),
+        (above[:, :-2], below[:, 2:]),
+        (above[:, 2:], below[:, :-2]),
     ):
-        slope = _find_percentile(after - before) / 2
-        curvature = _find_percentile(before + after - 2 * middle)
+        slope = _find_percentile(cv2.absdiff(before, after)) / 2
+        bend = cv2.add(before, after, dtype=cv2.CV_16S) - cv2.add(middle[:, 1:-1], middle[:, 1:-1], dtype=cv2.CV_16S)
+        curvature = _find_percentile(np.abs(bend))
         certain = math.sqrt(max(curvature**2 - _ROUNDING**2, 0.0))
         sharpest.append(certain / max(slope, _LEAST_SLOPE))
     return min(sharpest)
 
 
-def _find_percentile(values: NDArray[np.int16]) -> float:
-    """The 99th percentile of the amounts."""
-    counts = np.cumsum(np.bincount(np.abs(values[::2]).ravel()))
-    return float(np.searchsorted(counts, _STEEPEST * counts[-1]))
+def _find_percentile(amounts: Any) -> float:
+    """The 99th percentile of whole numbers of 0 or more."""
+    # A histogram of 16 bits is counted as fast as one of 8, but for its length.
+    counts = cv2.calcHist([amounts.view(np.uint16) if amounts.itemsize > 1 else amounts], [0], None, [512], [0, 512])
+    total = np.cumsum(counts.ravel())
+    return float(np.searchsorted(total, _STEEPEST * total[-1]))
 
 
 def _cut_bars(square: NDArray[np.uint8], width_px: int, height_px: int) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from phytoscope.errors import DataValidationError
 
 _WORKING_SIDE_PX = 224
-# For a share of the picture less is enough: within 0.03 of it for 95 of 100 photographs of plants, in less than half the time.
+# For a share of the picture less is enough: within 0.03 of it for 95 of 100 photographs of plants, in half the time.
 _MEASURED_SIDE_PX = 128
 _RING_SHARE = 0.05
 # Excess green, 0-510: below the smallest even a grey card looks green by noise; above the largest shade would be lost.

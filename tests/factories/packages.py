@@ -1,6 +1,9 @@
 """Model packages of tiny networks, as a run leaves them."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +17,11 @@ from phytoscope.models.target import TargetScale
 from phytoscope.predict.description import describe_meaning
 from phytoscope.predict.package import save_package
 from phytoscope.predict.predictor import Predictor
+from phytoscope.schema.artifact import hash_file
 from phytoscope.schema.choices import NoveltyKind, OnnxExport, ResizeMode, TargetTransform
 from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.package import ModelDescription
+from phytoscope.schema.package_format import hash_description
 from phytoscope.transforms.preprocess import Preprocess
 from phytoscope.trust.novelty import fit_novelty
 
@@ -68,3 +73,19 @@ def make_package(folder: Path, meaning: str = "classes", *, judged: bool = True,
     known = [{"age": 12.0, "state": "dry"}, {}] if means.covariates is not None else ()
     save_package(predictor, photos, folder, onnx=OnnxExport.never, limitations=[], known=known)
     return predictor
+
+
+def change_description(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    """Edits `package.json`, and makes its own hash fit as somebody who means harm would."""
+    place = folder / "package.json"
+    content = json.loads(place.read_text(encoding="utf-8"))
+    edit(content)
+    if all(isinstance(content.get(name), dict) for name in ("model", "sha256", "variants")):
+        content["content_sha256"] = hash_description(content)
+    place.write_text(json.dumps(content), encoding="utf-8")
+
+
+def change_part(folder: Path, name: str, content: bytes) -> None:
+    """Puts other bytes into a part, and makes all hashes fit."""
+    (folder / name).write_bytes(content)
+    change_description(folder, lambda about: about["sha256"].update({name: hash_file(folder / name)}))

@@ -18,13 +18,17 @@ from phytoscope.cli.data_commands import data_app
 from phytoscope.cli.demo_command import demo
 from phytoscope.cli.drift_commands import drift_app
 from phytoscope.cli.explain_command import explain
+from phytoscope.cli.export_command import export
 from phytoscope.cli.fetch_commands import fetch, import_labels, list_datasets
 from phytoscope.cli.find_commands import find_app
 from phytoscope.cli.inspect_command import inspect
+from phytoscope.cli.package_commands import package_app
 from phytoscope.cli.pipeline_commands import pipeline_app
 from phytoscope.cli.predict_command import predict
+from phytoscope.cli.records_commands import records_app
 from phytoscope.cli.registry_commands import models, promote, register, rollback
-from phytoscope.cli.run_commands import evaluate, package, prepare, run, train
+from phytoscope.cli.run_commands import evaluate, prepare, run, train
+from phytoscope.cli.serve_commands import keys_app, serve
 from phytoscope.cli.suggest_command import suggest
 from phytoscope.cli.sweep_command import sweep
 from phytoscope.cli.terminal import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USER, err, out, show_log
@@ -44,7 +48,7 @@ for _command in (
     prepare,
     train,
     evaluate,
-    package,
+    export,
     predict,
     explain,
     compare,
@@ -56,6 +60,7 @@ for _command in (
     promote,
     rollback,
     models,
+    serve,
     demo,
     settings,
 ):
@@ -63,12 +68,15 @@ for _command in (
 data_app.command("list")(list_datasets)
 data_app.command("fetch")(fetch)
 data_app.command("import")(import_labels)
+app.add_typer(package_app, name="package")
 app.add_typer(cache_app, name="cache")
 app.add_typer(data_app, name="data")
 app.add_typer(find_app, name="find")
 app.add_typer(track_app, name="track")
 app.add_typer(drift_app, name="drift")
+app.add_typer(records_app, name="records")
 app.add_typer(pipeline_app, name="pipeline")
+app.add_typer(keys_app, name="serve-keys")
 
 
 def _show_version(value: bool) -> None:

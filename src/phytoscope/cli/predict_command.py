@@ -6,24 +6,31 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from phytoscope.cli.terminal import TerminalProgress, err, out
+from phytoscope.cli.terminal import TerminalProgress, err, out, say
 from phytoscope.errors import ConfigError, DataValidationError
+from phytoscope.schema.choices import Precision, Runtime
 
 if TYPE_CHECKING:
-    from phytoscope.predict.batch import Tally
+    from phytoscope.predict.batch_tally import Tally
     from phytoscope.predict.covariate_rows import CovariateRows
     from phytoscope.predict.predictor import Predictor
 
 
-def predict(
+def predict(  # noqa: PLR0913, PLR0917 (one for each option)
     model: Annotated[
         str,
         typer.Argument(
-            help="Model package, the folder `package/` of a run, or models:/NAME@champion.", metavar="PACKAGE"
+            help="Model package: the folder `package/` of a run, a .phyto file, or models:/NAME@champion.",
+            metavar="PACKAGE",
         ),
     ],
     sources: Annotated[
-        list[Path], typer.Argument(help="Images, folders, or a CSV with a column `path`.", metavar="PATH...")
+        list[Path],
+        typer.Argument(
+            help="Images, folders, archives (.zip, .tar, .tar.gz), or a list (.csv or .parquet with a column `path`, "
+            ".txt with a path a line).",
+            metavar="PATH...",
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Table to write: .csv, .jsonl or .parquet.")],
     table: Annotated[
@@ -31,8 +38,20 @@ def predict(
         typer.Option("--table", help="Table with file names and the columns that the model sees beside the image."),
     ] = None,
     probs: Annotated[bool, typer.Option("--probs", help="One column per class with its probability.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 32,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the output if it exists, and begin anew where it was stopped.")
+    ] = False,
+    runtime: Annotated[
+        Runtime | None,
+        typer.Option(help="What computes the network; auto measures which is fastest. Default: auto for many images."),
+    ] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="int8 is faster, where the package holds such a network.")
+    ] = Precision.float32,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads that read images; one per core.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images a call of the network; by measurement when left out.")
+    ] = None,
     uri: Annotated[
         str | None, typer.Option("--uri", help="Registry of models:/NAME; else MLFLOW_TRACKING_URI, else runs/mlflow.")
     ] = None,
@@ -51,24 +70,34 @@ def predict(
     `reasons` say what to do ("blurred: hold the camera still"). `set` names every class that the answer may be, and
     `lower` and `upper` are the ends of the interval of a number.
 
+    When it is stopped, the same command goes on where it was; the output appears when it is whole.
+
     A photograph that cannot be read becomes a row with an `error`; the others are answered all the same. When none of
     them can be read, the exit code is 2.
     """
     if output.exists() and not overwrite:
         message = f"the output {str(output)!r} exists: choose another name, or add --overwrite to replace it."
         raise ConfigError(message)
-    from phytoscope.predict.batch import predict_files
-    from phytoscope.predict.package import load_package
+    from phytoscope.predict.batch import BatchPlan, count_images, predict_sources
+    from phytoscope.predict.package import load_source
+    from phytoscope.predict.sources import check_source
     from phytoscope.predict.table_writer import check_output
 
     check_output(output)
-    predictor = load_package(_find_package(model, uri))
+    for source in sources:
+        check_source(source)
+    if runtime is None:
+        count = count_images(sources)
+        # To find the fastest takes a few seconds; of an archive nobody knows how many images it holds.
+        runtime = (
+            Runtime.auto if precision is not Precision.float32 or count is None or count >= _MANY else Runtime.torch
+        )
+    predictor = load_source(_name_source(model, uri), runtime, precision, say)
     known = _read_known(predictor, table)
     progress = TerminalProgress()
     try:
-        tally = predict_files(
-            predictor, sources, output, probs=probs, batch_size=batch_size, known=known, progress=progress
-        )
+        plan = BatchPlan(probs, batch_size, workers, fresh=overwrite, say=say)
+        tally = predict_sources(predictor, sources, output, plan, known=known, progress=progress)
     finally:
         progress.finish()
     if tally.answered == 0:
@@ -87,11 +116,12 @@ def predict(
 
 
 _SHOWN_REASONS = 3
+_MANY = 1000
 
 
-def _find_package(model: str, uri: str | None) -> Path:
-    if not model.startswith("models:"):
-        return Path(model)
+def _name_source(model: str, uri: str | None) -> str | Path:
+    if uri is None or not model.startswith("models:"):
+        return model
     # Only a registry needs more than what answers for photographs.
     from phytoscope.steps.model_source import resolve_package
 

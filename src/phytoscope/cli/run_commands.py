@@ -148,9 +148,3 @@ def evaluate(settings: Settings = None) -> None:
     are called otherwise, add "evaluate.class_map=\[FOLDER=CLASS]".
     """
     report_result(start_run(settings, step="evaluate"))
-
-
-def package(settings: Settings = None) -> None:
-    """Pack the trained model into one folder that can be handed on (paths.run_dir=DIR names the run)."""
-    folder = start_run(settings, step="package")
-    out.print(f"Package: {escape(str(folder.package))}")

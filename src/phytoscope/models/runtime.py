@@ -125,9 +125,9 @@ def build_extractor(
         return _BUILDERS[runtime](module, size_px, cores)
     except MissingDependencyError:
         raise
-    except _list_faults() as error:
+    except list_faults() as error:
         message = (
-            f"trainer.runtime={runtime.value} cannot run this network ({_first_line(error)}): choose "
+            f"trainer.runtime={runtime.value} cannot run this network ({first_line(error)}): choose "
             "trainer.runtime=torch, or auto, which tries one after the other."
         )
         raise ConfigError(message) from error
@@ -141,8 +141,8 @@ def _choose(module: nn.Module, size_px: int, images: int | None, cores: int, say
             return _BUILDERS[runtime](module, size_px, cores)
         except MissingDependencyError:
             continue
-        except _list_faults() as error:
-            say(f"{runtime.value} cannot run this network ({_first_line(error)}); another runtime is taken")
+        except list_faults() as error:
+            say(f"{runtime.value} cannot run this network ({first_line(error)}); another runtime is taken")
     return _build_torch(module, None)
 
 
@@ -247,10 +247,7 @@ class _FromSquares(nn.Module):
 
 def _check(extractor: Extractor, module: nn.Module, size_px: int) -> Extractor:
     """Refuses a runtime that gives other numbers than torch, in batches of one image and of several."""
-    rng = np.random.default_rng(0)
-    # Blocks of one colour: noise alone would leave a network's deeper layers nearly silent.
-    coarse = rng.integers(0, 256, (_CHECKED_IMAGES, -(-size_px // 16), -(-size_px // 16), 3), dtype=np.uint8)
-    pixels = coarse.repeat(16, axis=1).repeat(16, axis=2)[:, :size_px, :size_px]
+    pixels = draw_blocks(_CHECKED_IMAGES, size_px)
     with torch.inference_mode():
         expected = module(torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)).float().numpy()
     found = np.concatenate([extractor.infer(pixels[:1]), extractor.infer(pixels[1:])])
@@ -265,7 +262,24 @@ def _check(extractor: Extractor, module: nn.Module, size_px: int) -> Extractor:
     return extractor
 
 
-def _list_faults() -> tuple[type[Exception], ...]:
+def draw_blocks(count: int, size_px: int) -> NDArray[np.uint8]:
+    """Images of coloured blocks, by which runtimes are compared; the same for the same numbers.
+
+    Args:
+        count: Number of images, N.
+        size_px: Their side S.
+
+    Returns:
+        Shape (N, S, S, 3), uint8, RGB, 0-255.
+    """
+    # Blocks of one colour: noise alone would leave a network's deeper layers nearly silent.
+    side = -(-size_px // 16)
+    coarse = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+    return coarse.repeat(16, axis=1).repeat(16, axis=2)[:, :size_px, :size_px]
+
+
+def list_faults() -> tuple[type[Exception], ...]:
+    """What runtimes and translators raise for a network that they cannot run, those of them that are installed."""
     faults: list[type[Exception]] = list(_FAULTS)
     for module in ("openvino.frontend", "onnxruntime.capi.onnxruntime_pybind11_state"):
         try:
@@ -276,5 +290,6 @@ def _list_faults() -> tuple[type[Exception], ...]:
     return tuple(faults)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its name where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

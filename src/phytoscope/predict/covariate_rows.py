@@ -1,5 +1,6 @@
 """A table of what is known of each image beside its picture, matched by file name."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from phytoscope.errors import DataValidationError
 from phytoscope.models.covariates import CovariateEncoder
+from phytoscope.schema.artifact import hash_content
 
 
 class CovariateRows:
@@ -16,6 +18,7 @@ class CovariateRows:
 
     Attributes:
         unmatched: Images that were asked for and have no row so far.
+        digest: Hash of all rows and the names of their images.
     """
 
     def __init__(self, encoder: CovariateEncoder, names: Sequence[str], columns: pd.DataFrame) -> None:
@@ -38,6 +41,7 @@ class CovariateRows:
             if (self._encoded[row] != self._encoded[first]).any():
                 message = f"two rows of the table are about the image {name!r} and differ: keep the right one."
                 raise DataValidationError(message)
+        self.digest = hash_content([list(names), hashlib.sha256(self._encoded.tobytes()).hexdigest()])
         self._longest = max(map(len, self._rows), default=0)
 
     def find(self, path: Path) -> NDArray[np.float32]:

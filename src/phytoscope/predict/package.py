@@ -1,47 +1,74 @@
-"""The model package: one folder that holds all that inference needs, and can prove itself."""
+"""The model package: one folder or file that holds all that inference needs, and can prove itself."""
 
 import dataclasses
 import hashlib
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from numpy.typing import NDArray
 
-from phytoscope.errors import ArtifactError, ImageReadError, MissingDependencyError, PackageError
-from phytoscope.models.covariates import list_values
+from phytoscope.errors import ArtifactError, MissingDependencyError, PackageError
 from phytoscope.predict.card import write_card
-from phytoscope.predict.onnx import export_onnx
+from phytoscope.predict.engines.equip import equip_predictor
+from phytoscope.predict.export.onnx import export_onnx
+from phytoscope.predict.package_files import (
+    CARD_NAME,
+    DESCRIPTION_NAME,
+    GOLDEN_NAME,
+    ONNX_NAME,
+    WEIGHTS_NAME,
+    PackageFiles,
+    open_files,
+)
+from phytoscope.predict.package_golden import GOLDEN_TOLERANCE, NOVELTY_TOLERANCE, replay_golden, write_golden
+from phytoscope.predict.package_network import refuse_oversize
+from phytoscope.predict.package_source import find_package
 from phytoscope.predict.predictor import Predictor
-from phytoscope.predict.trust_files import TRUST_NAME, read_trust, write_trust
-from phytoscope.schema.artifact import hash_content, hash_file, read_json, write_folder_atomic, write_json
-from phytoscope.schema.choices import OnnxExport
-from phytoscope.schema.package import PACKAGE_FORMAT, ModelDescription
+from phytoscope.predict.trust_files import TRUST_NAME, parse_trust, write_trust
+from phytoscope.schema.artifact import hash_file, write_folder_atomic, write_json
+from phytoscope.schema.choices import OnnxExport, Precision, Runtime
+from phytoscope.schema.package import ModelDescription
+from phytoscope.schema.package_format import write_content
 from phytoscope.schema.report import EvaluationReport
-from phytoscope.transforms.decode import read_bytes
-from phytoscope.transforms.photo import Photo
 from phytoscope.trust.novelty import NoveltyReference
-from phytoscope.trust.observed import Observed
 from phytoscope.trust.trust import Trust
 
-DESCRIPTION_NAME = "package.json"
-WEIGHTS_NAME = "model.safetensors"
-ONNX_NAME = "model.onnx"
-CARD_NAME = "MODEL_CARD.md"
-GOLDEN_NAME = "golden.json"
-_GOLDEN_FOLDER = "golden"
-_PLAIN_NAME = re.compile(r"\w[\w.-]{0,63}")
-_NEEDED = (WEIGHTS_NAME, GOLDEN_NAME)
-# Another processor rounds differently; a wrong class name, scale or weight is off by far more.
-GOLDEN_TOLERANCE = 1e-3
-NOVELTY_TOLERANCE = 1e-2
+__all__ = [
+    "CARD_NAME",
+    "DESCRIPTION_NAME",
+    "GOLDEN_NAME",
+    "GOLDEN_TOLERANCE",
+    "NOVELTY_TOLERANCE",
+    "ONNX_NAME",
+    "WEIGHTS_NAME",
+    "load_files",
+    "load_package",
+    "load_source",
+    "refuse_difference",
+    "replay_golden",
+    "save_package",
+    "seal_package",
+    "state_hash",
+    "verify_package",
+]
+
+_NEEDED: Final = (WEIGHTS_NAME, GOLDEN_NAME)
 # A received package must not switch off the guard against images that fill the memory.
-_MOST_MEGAPIXELS = 1000.0
+_MOST_MEGAPIXELS: Final = 1000.0
+_MOST_SIZE_PX: Final = 4096
+# What hostile or damaged values raise while a network is made of them.
+_FAULTS: Final = (
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    LookupError,
+    MemoryError,
+    TypeError,
+    ValueError,
+)
 
 
 def save_package(
@@ -81,61 +108,122 @@ def save_package(
     with write_folder_atomic(folder) as temporary:
         state = {name: value.contiguous() for name, value in predictor.network.state_dict().items()}
         safetensors.torch.save_file(state, temporary / WEIGHTS_NAME)
-        _write_golden(predictor, golden, known or [{} for _ in golden], temporary)
+        write_golden(predictor, golden, known or [{} for _ in golden], temporary)
         remarks += _write_onnx(predictor, temporary / ONNX_NAME, onnx)
         if predictor.trust is not None:
             write_trust(temporary, predictor.trust, predictor.novelty)
         write_card(temporary / CARD_NAME, predictor.description, limitations, report=report, trust=predictor.trust)
         for write in further:
             write(temporary)
-        parts = {path.relative_to(temporary).as_posix(): hash_file(path) for path in _files(temporary)}
-        model = predictor.description.to_dict()
-        content = {"format": PACKAGE_FORMAT, "model": model, "model_sha256": hash_content(model), "sha256": parts}
-        write_json(temporary / DESCRIPTION_NAME, content)
-        _refuse(_replay(load_package(temporary), temporary, parts), folder)
+        seal_package(temporary, predictor.description)
+        files = open_files(temporary)
+        refuse_difference(replay_golden(load_files(files), files), folder)
     return remarks
 
 
-def load_package(folder: Path) -> Predictor:
+def seal_package(folder: Path, description: ModelDescription, variants: Mapping[str, Any] | None = None) -> None:
+    """Writes `package.json`: every file of a folder becomes a part, with the hash of its bytes.
+
+    Args:
+        folder: The package that is being made.
+        description: What the model is.
+        variants: Name of each further way to compute the network -> what is to be known of it.
+
+    Raises:
+        StorageError: The file cannot be written.
+        ValueError: A value is not finite.
+    """
+    (folder / DESCRIPTION_NAME).unlink(missing_ok=True)
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    parts = {path.relative_to(folder).as_posix(): hash_file(path) for path in found}
+    write_json(folder / DESCRIPTION_NAME, write_content(description.to_dict(), parts, dict(variants or {})))
+
+
+def load_package(path: Path) -> Predictor:
     """Loads a package and checks every part against its hash.
+
+    Args:
+        path: Its folder, or a `.phyto` file.
 
     Raises:
         PackageError: It is not a package, of an unknown format, a part is missing or damaged, or it names a file
             outside of its folder.
     """
-    content = _read_description(folder)
-    _check_parts(folder, content["sha256"])
-    description = ModelDescription.from_dict(content["model"])
-    trust, novelty = _read_trust(folder, content["sha256"])
+    return load_files(open_files(path))
+
+
+def load_files(files: PackageFiles) -> Predictor:
+    """Loads a package that was opened; see `load_package`.
+
+    Args:
+        files: The package.
+
+    Raises:
+        PackageError: A part is missing or damaged, or cannot be used.
+    """
+    for name in _NEEDED:
+        if name not in files.names:
+            message = f"the package {str(files.path)!r} is not complete: {name!r} is missing; copy it again."
+            raise PackageError(message)
+    files.check()
+    description = ModelDescription.from_dict(files.content["model"])
+    trust, novelty = _read_trust(files)
+    weights = files.read(WEIGHTS_NAME)
     try:
-        state = safetensors.torch.load_file(folder / WEIGHTS_NAME)
-        predictor = Predictor(_limit(description), state, trust=trust, novelty=novelty)
+        state = safetensors.torch.load(weights)
+        # Once more as large as the file, and copied into the network in a moment.
+        del weights
+        description = _limit(description)
+        refuse_oversize(description, {name: value.shape for name, value in state.items()})
+        return Predictor(description, state, trust=trust, novelty=novelty)
+    except PackageError:
+        # It is a ValueError, too, and says better what is wrong.
+        raise
+    except _FAULTS as error:
+        message = (
+            f"{DESCRIPTION_NAME} of the package {str(files.path)!r} cannot be used ({error}): copy the package again."
+        )
+        raise PackageError(message) from error
     except (RuntimeError, safetensors.SafetensorError) as error:
-        message = f"the weights of {str(folder)!r} do not fit {description.backbone!r}: {str(error).splitlines()[0]}"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        message = f"the weights of {str(files.path)!r} do not fit {description.backbone!r}: {reason}"
         raise PackageError(message) from error
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        message = f"{DESCRIPTION_NAME} of the package {str(folder)!r} cannot be used ({error}): copy the package again."
-        raise PackageError(message) from error
-    # Class names in another order would answer wrongly without any other sign.
-    if content.get("model_sha256") != hash_content(content["model"]):
-        message = f"{DESCRIPTION_NAME} of the package {str(folder)!r} is not what it was: copy the package again."
-        raise PackageError(message)
+
+
+def load_source(
+    source: str | Path,
+    runtime: Runtime,
+    precision: Precision = Precision.float32,
+    say: Callable[[str], None] | None = None,
+) -> Predictor:
+    """Finds and loads a package, lets a runtime compute it, and lets it prove itself on its golden images.
+
+    Args:
+        source: See `find_package`.
+        runtime: What computes the network; `auto` measures which is fastest here.
+        precision: With which numbers; `int8` only where the package holds such a network.
+        say: Receiver of sentences: which runtime was taken, and why.
+
+    Raises:
+        ConfigError: Nobody knows the scheme of the address, or the runtime cannot run the network.
+        MissingDependencyError: The runtime is not installed.
+        PackageError: It is not a package, or damaged, or the runtime does not reproduce its golden answers.
+        PhytoscopeError: What an address names cannot be had.
+    """
+    files = open_files(find_package(source))
+    predictor = load_files(files)
+    if runtime is Runtime.torch and precision is Precision.float32:
+        refuse_difference(replay_golden(predictor, files), files.path)
+    else:
+        equip_predictor(predictor, files, runtime, precision, say=say)
     return predictor
 
 
-def _read_trust(folder: Path, parts: Collection[str]) -> tuple[Trust | None, NoveltyReference | None]:
-    # Packages of earlier versions judge nothing.
-    if TRUST_NAME not in parts:
-        return None, None
-    try:
-        return read_trust(folder)
-    except ArtifactError as error:
-        message = f"the package {str(folder)!r} cannot judge its answers ({error}): copy the package again."
-        raise PackageError(message) from error
-
-
-def verify_package(folder: Path) -> float:
+def verify_package(path: Path) -> float:
     """Loads a package and lets it answer its golden images.
+
+    Args:
+        path: Its folder, or a `.phyto` file.
 
     Returns:
         The largest difference to the kept answers, as a share of the largest of them where that is above 1 (numbers)
@@ -144,165 +232,52 @@ def verify_package(folder: Path) -> float:
     Raises:
         PackageError: It cannot be loaded, or an answer differs by more than the tolerance.
     """
-    difference = _replay(load_package(folder), folder, _read_description(folder)["sha256"])
-    _refuse(difference, folder)
+    files = open_files(path)
+    difference = replay_golden(load_files(files), files)
+    refuse_difference(difference, path)
     return difference
 
 
-def _refuse(difference: float, folder: Path) -> None:
+def refuse_difference(difference: float, path: Path) -> None:
+    """Refuses a package whose answers are not what they were.
+
+    Args:
+        difference: What `replay_golden` gave.
+        path: The package.
+
+    Raises:
+        PackageError: The difference is larger than the tolerance, or no number.
+    """
     # Worded so that a difference that is not a number is refused too.
     if not difference <= GOLDEN_TOLERANCE:
         message = (
-            f"the package {str(folder)!r} does not reproduce its golden answers (difference {difference:.2g}, allowed "
+            f"the package {str(path)!r} does not reproduce its golden answers (difference {difference:.2g}, allowed "
             f"{GOLDEN_TOLERANCE:g}): do not use it here; check the versions of torch and timm."
         )
         raise PackageError(message)
 
 
-def _replay(predictor: Predictor, folder: Path, names: Collection[str]) -> float:
-    differences = [0.0]
+def _read_trust(files: PackageFiles) -> tuple[Trust | None, NoveltyReference | None]:
+    # Packages of earlier versions judge nothing.
+    if TRUST_NAME not in files.names:
+        return None, None
     try:
-        rows = read_json(folder / GOLDEN_NAME)
-        if not isinstance(rows, list) or not rows:
-            message = "it is not a list of images with answers"
-            raise ValueError(message)
-        for row in rows:
-            name, kept = row["image"], np.array(row["answer"], dtype=np.float64)
-            if name not in names:
-                message = f"the image {name!r} is not among the parts of the package"
-                raise ValueError(message)
-            if kept.shape != (predictor.description.outputs,):
-                message = f"an answer has shape {kept.shape}, expected {(predictor.description.outputs,)}"
-                raise ValueError(message)
-            covariates, _ = predictor.encode(row.get("covariates", {}))
-            observed = _observe(predictor, predictor.prepare_photo(folder / name), covariates)
-            differences.append(_measure_difference(observed.answers[0], kept))
-            # Packages of earlier versions hold no judged answers.
-            if predictor.trust is not None and "judged" in row:
-                differences += _compare_judged(observed, predictor.trust, row["judged"])
-    except (ArtifactError, RecursionError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-        message = f"{GOLDEN_NAME} of the package {str(folder)!r} cannot be used ({error}): copy the package again."
+        return parse_trust(files.read, str(files.path))
+    except ArtifactError as error:
+        message = f"the package {str(files.path)!r} cannot judge its answers ({error}): copy the package again."
         raise PackageError(message) from error
-    return float(np.max(differences))
-
-
-def _observe(predictor: Predictor, photo: Photo, covariates: NDArray[np.float32] | None) -> Observed:
-    sizes = np.array([(photo.width_px, photo.height_px)], dtype=np.int64)
-    return predictor.observe(photo.square[None], covariates, sizes)
-
-
-def _measure_difference(found: NDArray[np.float64], kept: NDArray[np.float64]) -> float:
-    """Largest difference of two answers, as a share of their size where that is above 1."""
-    return float(np.abs(found - kept).max() / max(1.0, float(np.abs(kept).max())))
-
-
-def _compare_judged(observed: Observed, trust: Trust, kept: Mapping[str, Any]) -> list[float]:
-    """How far calibrated answer and novelty are from the kept ones, in the measure of the golden answers."""
-    answer = np.array(kept["answer"], dtype=np.float64)
-    differences = [_measure_difference(trust.judge(observed).answers[0], answer)]
-    if kept["novelty"] is not None:
-        # A distance between features that are nearly alike is less certain than an answer.
-        off = _measure_difference(observed.novelty, np.array([kept["novelty"]], dtype=np.float64))
-        differences.append(off * GOLDEN_TOLERANCE / NOVELTY_TOLERANCE)
-    return differences
-
-
-def _check_parts(folder: Path, parts: dict[str, str]) -> None:
-    for name in parts:
-        if not _is_inside(folder, name):
-            message = (
-                f"the package {str(folder)!r} names the file {name!r}, which is not a plain path inside its folder: "
-                "do not use it; get the package from a source you trust."
-            )
-            raise PackageError(message)
-    for name, expected in {**dict.fromkeys(_NEEDED, ""), **parts}.items():
-        part = folder / name
-        if not part.is_file():
-            message = f"the package {str(folder)!r} is not complete: {name!r} is missing; copy it again."
-            raise PackageError(message)
-        try:
-            found = hash_file(part)
-        except OSError as error:
-            message = f"the package {str(folder)!r}: {name!r} cannot be read ({error.strerror or error})."
-            raise PackageError(message) from error
-        if found != expected:
-            message = f"the package {str(folder)!r} is damaged: {name!r} is not what it was; copy it again."
-            raise PackageError(message)
-
-
-def _is_inside(folder: Path, name: str) -> bool:
-    # A colon is a drive or a stream on Windows; both slashes start an absolute path there.
-    if not name or name.startswith("/") or any(mark in name for mark in ("..", "\\", ":")):
-        return False
-    try:
-        return (folder / name).resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError, ValueError):
-        # Links that lead in a circle, or a name that no file can have.
-        return False
 
 
 def _limit(description: ModelDescription) -> ModelDescription:
+    size_px = description.preprocess["size_px"]
+    if size_px > _MOST_SIZE_PX:
+        message = f"size_px is {size_px}, allowed are {_MOST_SIZE_PX}"
+        raise ValueError(message)
     allowed = description.preprocess.get("max_megapixels", 0.0)
     # Worded so that a limit that is not a number, which would let everything pass, is replaced too.
     if allowed <= _MOST_MEGAPIXELS:
         return description
     return dataclasses.replace(description, preprocess={**description.preprocess, "max_megapixels": _MOST_MEGAPIXELS})
-
-
-def _read_description(folder: Path) -> dict[str, Any]:
-    if not (folder / DESCRIPTION_NAME).is_file():
-        hint = (
-            f" Did you mean {str(folder / 'package')!r}?" if (folder / "package" / DESCRIPTION_NAME).is_file() else ""
-        )
-        message = f"{str(folder)!r} is not a model package: it holds no {DESCRIPTION_NAME}.{hint}"
-        raise PackageError(message)
-    try:
-        content = read_json(folder / DESCRIPTION_NAME)
-    except ArtifactError as error:
-        message = f"the package {str(folder)!r} is damaged: {error}"
-        raise PackageError(message) from error
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != PACKAGE_FORMAT:
-        message = f"the package {str(folder)!r} has format {found!r}; this version reads format {PACKAGE_FORMAT}."
-        raise PackageError(message)
-    if not isinstance(content.get("sha256"), dict) or not isinstance(content.get("model"), dict):
-        message = f"the package {str(folder)!r} is damaged: {DESCRIPTION_NAME} is not complete; copy it again."
-        raise PackageError(message)
-    model_id = str(content["model"].get("model_id", ""))
-    # Folders are named after it.
-    if not _PLAIN_NAME.fullmatch(model_id):
-        message = (
-            f"the package {str(folder)!r} calls its model {model_id!r}, which is no plain name: do not use it; get the "
-            "package from a source you trust."
-        )
-        raise PackageError(message)
-    return dict(content)
-
-
-def _write_golden(
-    predictor: Predictor, golden: Sequence[Path], known: Sequence[Mapping[str, Any]], folder: Path
-) -> None:
-    (folder / _GOLDEN_FOLDER).mkdir()
-    encoder = predictor.meaning.covariates
-    rows = []
-    for number, (path, values) in enumerate(zip(golden, known, strict=True)):
-        name = f"{_GOLDEN_FOLDER}/{number}{path.suffix.lower()}"
-        try:
-            content = read_bytes(path)
-            photo = predictor.prepare_photo(content, str(path))
-        except ImageReadError as error:
-            message = f"the image {str(path)!r} is not what it was ({error.reason}): run prepare again."
-            raise ArtifactError(message) from error
-        (folder / name).write_bytes(content)
-        kept = {} if encoder is None else list_values(values, encoder.names)
-        observed = _observe(predictor, photo, predictor.encode(kept)[0])
-        row: dict[str, Any] = {"image": name, "answer": observed.answers[0].tolist()}
-        if predictor.trust is not None:
-            novelty = float(observed.novelty[0])
-            judged = predictor.trust.judge(observed).answers[0].tolist()
-            row["judged"] = {"answer": judged, "novelty": None if np.isnan(novelty) else novelty}
-        rows.append(row if encoder is None else {**row, "covariates": kept})
-    write_json(folder / GOLDEN_NAME, rows)
 
 
 def _write_onnx(predictor: Predictor, path: Path, onnx: OnnxExport) -> list[str]:
@@ -316,10 +291,6 @@ def _write_onnx(predictor: Predictor, path: Path, onnx: OnnxExport) -> list[str]
         path.unlink(missing_ok=True)
         return [f"no ONNX file: {error}"]
     return []
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def state_hash(state: dict[str, torch.Tensor]) -> str:

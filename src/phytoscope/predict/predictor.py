@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from phytoscope.errors import ConfigError
 from phytoscope.models.ensemble import EnsembleMeaning, NetworkEnsemble
 from phytoscope.models.meaning import Meaning
-from phytoscope.models.network import BackboneInput, PlantNetwork
+from phytoscope.models.network import PlantNetwork
 from phytoscope.predict.description import read_meaning
+from phytoscope.predict.engines.engine import Engine
 from phytoscope.predict.engines.torch_engine import build_torch_engine
+from phytoscope.predict.package_network import build_empty_network
+from phytoscope.schema.choices import Precision, Runtime
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.prediction import Prediction
 from phytoscope.schema.table import Task
@@ -72,21 +75,45 @@ class Predictor:
         self.novelty = novelty
         self.meaning = read_meaning(description)
         self.preprocess = Preprocess.from_dict(description.preprocess)
-        spec = BackboneInput(
-            self.preprocess.size_px,
-            self.preprocess.mean,
-            self.preprocess.std,
-            self.preprocess.interpolation,
-            self.preprocess.crop_pct,
-        )
-        members = self.meaning.members if isinstance(self.meaning, EnsembleMeaning) else (self.meaning,)
-        networks = [PlantNetwork(description.backbone, each.outputs, 0.0, spec, each.covariate_dim) for each in members]
-        self.network: PlantNetwork | NetworkEnsemble = (
-            NetworkEnsemble(networks) if isinstance(self.meaning, EnsembleMeaning) else networks[0]
-        )
+        self.network = build_empty_network(description, self.preprocess, self.meaning)
         self.network.load_state_dict(state)
         self.network.eval().to(memory_format=torch.channels_last)
         self.engine = build_torch_engine(self.network)
+
+    @classmethod
+    def load(
+        cls, source: str | Path, *, runtime: Runtime = Runtime.torch, precision: Precision = Precision.float32
+    ) -> "Predictor":
+        """Loads a package.
+
+        Args:
+            source: Its folder, a `.phyto` file, or as a text an address such as `models:/NAME@champion`.
+            runtime: What computes the network; `auto` measures which is fastest here.
+            precision: With which numbers; `int8` only where the package holds such a network.
+
+        Raises:
+            ConfigError: Nobody knows the scheme of the address.
+            MissingDependencyError: The runtime is not installed.
+            PackageError: It is not a package, or damaged.
+            PhytoscopeError: What an address names cannot be had.
+        """
+        # What reads packages makes predictors of them, and so cannot be imported before them.
+        from phytoscope.predict.package import load_source
+
+        return load_source(source, runtime, precision)
+
+    def use(self, engine: Engine, trust: Trust | None = None, novelty: NoveltyReference | None = None) -> None:
+        """Lets another engine compute the network.
+
+        Args:
+            engine: What computes from now on.
+            trust: How its answers are judged, where they are judged in a way of their own, as those of 8 bits are;
+                None to go on as before.
+            novelty: What the training images look like to it; read only together with `trust`.
+        """
+        self.engine = engine
+        if trust is not None:
+            self.trust, self.novelty = trust, novelty
 
     @property
     def first_member(self) -> tuple[PlantNetwork, Meaning]:

@@ -5,6 +5,7 @@ steered the training and are left out too.
 """
 
 import hashlib
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from phytoscope.errors import ArtifactError
+from phytoscope.predict.package_files import read_beside
 from phytoscope.schema.artifact import write_atomic
 from phytoscope.schema.table import (
     GROUP_ID,
@@ -230,29 +232,36 @@ def copy_reference(source: Path) -> Callable[[Path], None]:
     return write
 
 
-def read_reference(folder: Path) -> ReferenceImages:
+def read_reference(place: Path) -> ReferenceImages:
     """Reads the reference of a package or a run.
+
+    Args:
+        place: The package, a folder or a `.phyto` file, or the folder of the run.
 
     Raises:
         ArtifactError: It has none, or it is damaged.
     """
-    if not (folder / REFERENCE_NAME).is_file():
+    table, features = (read_beside(place, name) for name in (REFERENCE_NAME, REFERENCE_FEATURES_NAME))
+    if table is None:
         message = (
-            f"{str(folder)!r} holds no {REFERENCE_NAME}, with which new images could be compared: it was made by an "
+            f"{str(place)!r} holds no {REFERENCE_NAME}, with which new images could be compared: it was made by an "
             "earlier version, or from data without a test and calibration split. `phytoscope evaluate` and "
             "`phytoscope package` with paths.run_dir=RUN add it."
         )
         raise ArtifactError(message)
     try:
-        return _read_reference(folder)
+        return _parse_reference(table, features)
     except (KeyError, ValueError, OSError, pa.ArrowException, safetensors.SafetensorError) as error:
-        message = f"{REFERENCE_NAME} in {str(folder)!r} cannot be used ({error}): copy the package again."
+        message = f"{REFERENCE_NAME} in {str(place)!r} cannot be used ({error}): copy the package again."
         raise ArtifactError(message) from error
 
 
-def _read_reference(folder: Path) -> ReferenceImages:
-    table = pd.read_parquet(folder / REFERENCE_NAME)
-    features = safetensors.numpy.load_file(folder / REFERENCE_FEATURES_NAME)[_FEATURES].astype(np.float32)
+def _parse_reference(content: bytes, arrays: bytes | None) -> ReferenceImages:
+    table = pd.read_parquet(io.BytesIO(content))
+    if arrays is None:
+        message = f"{REFERENCE_FEATURES_NAME} is missing"
+        raise ValueError(message)
+    features = safetensors.numpy.load(arrays)[_FEATURES].astype(np.float32)
     missing = {GROUP_ID, SHA256, SPLIT, PREDICTION, VERDICT, NOVELTY, ERROR} - set(table.columns)
     if missing or features.ndim != 2 or len(features) != len(table) or len(table) == 0:
         message = f"columns {sorted(missing)} are missing, or {len(table)} rows have features {features.shape}"

@@ -1,5 +1,6 @@
 """Which images a model has seen: what it learned from or was calibrated on, so that nobody measures it on them."""
 
+import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from phytoscope.errors import PackageError
+from phytoscope.predict.package_files import read_beside
 from phytoscope.predict.reference_files import hash_group
 from phytoscope.schema.table import GROUP_ID, SHA256
 
@@ -63,11 +65,11 @@ def keep_seen(rows: pd.DataFrame, more_groups: Iterable[Any] = ()) -> Callable[[
     return write
 
 
-def read_seen(folder: Path) -> SeenImages | None:
+def read_seen(place: Path) -> SeenImages | None:
     """Reads what a model has seen.
 
     Args:
-        folder: The package.
+        place: The package, a folder or a `.phyto` file.
 
     Returns:
         None for a package of an earlier version, which does not say.
@@ -75,13 +77,13 @@ def read_seen(folder: Path) -> SeenImages | None:
     Raises:
         PackageError: The list cannot be read.
     """
-    path = folder / SEEN_NAME
-    if not path.is_file():
+    content = read_beside(place, SEEN_NAME)
+    if content is None:
         return None
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(io.BytesIO(content))
         found = {kind: frozenset(table.loc[table["kind"] == kind, "hash"].astype(str)) for kind in ("image", "group")}
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-        message = f"{SEEN_NAME} of the package {str(folder)!r} cannot be read ({error}): copy the package again."
+        message = f"{SEEN_NAME} of the package {str(place)!r} cannot be read ({error}): copy the package again."
         raise PackageError(message) from error
     return SeenImages(found["image"], found["group"])

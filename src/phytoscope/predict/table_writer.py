@@ -1,15 +1,14 @@
-"""Writers of prediction tables, a few rows at a time."""
+"""Rows of prediction tables, as text or as columns."""
 
 import csv
+import io
 import json
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from phytoscope.errors import ConfigError, suggest
 from phytoscope.schema.package import ModelDescription
@@ -22,12 +21,9 @@ _NUMBERS = (PROBABILITY, NOVELTY, "value", LOWER, UPPER, PROB_PREFIX)
 # What stands between the entries of a list where a cell holds one text.
 _JOINED_BY = {SET: " | ", REASONS: "; "}
 
-Write = Callable[[list[Prediction]], None]
 
-
-@contextmanager
-def open_writer(place: Path, output: Path, model: ModelDescription, *, probs: bool) -> Iterator[Write]:
-    """Opens a table for predictions.
+class TableForm:
+    """Columns of a table of predictions, and how its rows are written.
 
     Classification has the columns `path`, `prediction`, `probability`, with `probs` one `prob/<class>` for each class,
     and `set` (classes the answer may be); regression has `path`, `prediction` (value and unit as text), `value`,
@@ -35,23 +31,55 @@ def open_writer(place: Path, output: Path, model: ModelDescription, *, probs: bo
     `lower/<name>` and `upper/<name>`. Both end with `verdict`, `reasons` (in words), `novelty` and `error`. `set` and
     `reasons` are lists in JSON lines; elsewhere they are joined by ` | ` and `; `. What the model cannot tell is empty.
 
-    Args:
-        place: Where to write.
-        output: The name the user gave; its extension decides the format.
-        model: What the model is.
-        probs: Whether to write one column a class (classification).
-
-    Yields:
-        A function that writes some rows.
-
-    Raises:
-        ConfigError: The extension is not `.csv`, `.jsonl` or `.parquet`.
+    Attributes:
+        suffix: `.csv`, `.jsonl` or `.parquet`.
+        columns: Names of the columns, in order.
     """
-    check_output(output)
-    columns = _columns(model, probs=probs)
-    opener = {".csv": _open_csv, ".jsonl": _open_jsonl, ".parquet": _open_parquet}[output.suffix.lower()]
-    with opener(place, columns) as write:
-        yield lambda rows: write([_to_row(row, model, probs=probs) for row in rows])
+
+    def __init__(self, output: Path, model: ModelDescription, *, probs: bool) -> None:
+        """Finds the columns.
+
+        Args:
+            output: The name the user gave; its extension decides the format.
+            model: What the model is.
+            probs: Whether to write one column a class (classification).
+
+        Raises:
+            ConfigError: The extension is not `.csv`, `.jsonl` or `.parquet`.
+        """
+        check_output(output)
+        self.suffix = output.suffix.lower()
+        self.columns = _columns(model, probs=probs)
+        self._model, self._probs = model, probs
+
+    @property
+    def is_text(self) -> bool:
+        """Whether further rows can be put behind those that were written."""
+        return self.suffix != ".parquet"
+
+    def head(self) -> bytes:
+        """What a file of text begins with."""
+        return _encode_csv([self.columns]) if self.suffix == ".csv" else b""
+
+    def encode(self, rows: Sequence[Prediction]) -> bytes:
+        """Some rows as text."""
+        cells = self._describe(rows)
+        if self.suffix == ".csv":
+            return _encode_csv([list(_join_lists(row).values()) for row in cells])
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in cells).encode("utf-8")
+
+    def tabulate(self, rows: Sequence[Prediction]) -> pa.Table:
+        """Some rows as an Arrow table."""
+        return pa.Table.from_pylist([_join_lists(row) for row in self._describe(rows)], schema=self.schema)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        numbers = [(name, pa.float64() if name.startswith(_NUMBERS) else pa.string()) for name in self.columns]
+        return pa.schema(numbers)
+
+    def _describe(self, rows: Sequence[Prediction]) -> list[dict[str, Any]]:
+        return [_to_row(row, self._model, probs=self._probs) for row in rows]
 
 
 def check_output(output: Path) -> None:
@@ -113,29 +141,7 @@ def _round(value: float) -> str:
     return f"{value:.{max(0, 4 - whole_digits)}f}"
 
 
-_WriteRows = Callable[[list[dict[str, Any]]], None]
-
-
-@contextmanager
-def _open_csv(place: Path, columns: list[str]) -> Iterator[_WriteRows]:
-    with place.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, columns)
-        writer.writeheader()
-        yield lambda rows: writer.writerows(map(_join_lists, rows))
-
-
-@contextmanager
-def _open_jsonl(place: Path, columns: list[str]) -> Iterator[_WriteRows]:  # noqa: ARG001 (each row names its columns)
-    with place.open("w", encoding="utf-8") as stream:
-
-        def write(rows: list[dict[str, Any]]) -> None:
-            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-        yield write
-
-
-@contextmanager
-def _open_parquet(place: Path, columns: list[str]) -> Iterator[_WriteRows]:
-    schema = pa.schema([(name, pa.float64() if name.startswith(_NUMBERS) else pa.string()) for name in columns])
-    with pq.ParquetWriter(place, schema) as writer:
-        yield lambda rows: writer.write_table(pa.Table.from_pylist([_join_lists(row) for row in rows], schema=schema))
+def _encode_csv(rows: list[list[Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode("utf-8")

@@ -1,12 +1,14 @@
 """How trust is kept in a folder: `trust.json` for numbers and `novelty.safetensors` for arrays."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import safetensors
 import safetensors.numpy
 
 from phytoscope.errors import ArtifactError
-from phytoscope.schema.artifact import read_json, write_atomic, write_json
+from phytoscope.schema.artifact import write_atomic, write_json
 from phytoscope.trust.novelty import NoveltyReference
 from phytoscope.trust.trust import Trust
 
@@ -41,15 +43,38 @@ def write_trust(folder: Path, trust: Trust, novelty: NoveltyReference | None) ->
 def read_trust(folder: Path) -> tuple[Trust, NoveltyReference | None]:
     """Reads what answers are judged by.
 
+    Args:
+        folder: The run.
+
     Raises:
         ArtifactError: A file is missing, damaged, or of another format.
     """
-    content = read_json(folder / TRUST_NAME)
+    return parse_trust(lambda name: (folder / name).read_bytes(), str(folder))
+
+
+def parse_trust(read: Callable[[str], bytes], place: str) -> tuple[Trust, NoveltyReference | None]:
+    """The same from anywhere, for example from a package that is one file.
+
+    Args:
+        read: Gives the bytes of `trust.json` and `novelty.safetensors`.
+        place: Where they are, for errors.
+
+    Raises:
+        ArtifactError: A file is missing, damaged, or of another format.
+    """
+    try:
+        content = json.loads(read(TRUST_NAME).decode("utf-8"))
+    except FileNotFoundError as error:
+        message = f"{TRUST_NAME} in {place!r} is missing: run the step that writes it first."
+        raise ArtifactError(message) from error
+    except (OSError, ValueError, RecursionError) as error:
+        message = f"{TRUST_NAME} in {place!r} is damaged ({error}): evaluate again."
+        raise ArtifactError(message) from error
     try:
         trust, about = Trust.from_dict(content["trust"]), content["novelty"]
         if about is None:
             return trust, None
-        return trust, NoveltyReference.from_parts(about, safetensors.numpy.load_file(folder / NOVELTY_NAME))
-    except (KeyError, TypeError, ValueError, OSError, safetensors.SafetensorError) as error:
-        message = f"{TRUST_NAME} in {str(folder)!r} cannot be used ({type(error).__name__}: {error}): evaluate again."
+        return trust, NoveltyReference.from_parts(about, safetensors.numpy.load(read(NOVELTY_NAME)))
+    except (AttributeError, KeyError, TypeError, ValueError, OSError, safetensors.SafetensorError) as error:
+        message = f"{TRUST_NAME} in {place!r} cannot be used ({type(error).__name__}: {error}): evaluate again."
         raise ArtifactError(message) from error

@@ -188,3 +188,11 @@ def hash_content(content: Any) -> str:
     """SHA-256 of a JSON-like value, the same whatever the order of its keys, as 64 hexadecimal digits."""
     text = json.dumps(content, sort_keys=True, ensure_ascii=True, default=str)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def find_user_cache() -> Path:
+    """The user's folder for what can be made again: `phytoscope` in XDG_CACHE_HOME, else in `~/.cache`."""
+    named = os.environ.get("XDG_CACHE_HOME", "").strip()
+    # What is relative there means nothing, says the standard.
+    base = Path(named) if named and Path(named).is_absolute() else Path.home() / ".cache"
+    return base / "phytoscope"

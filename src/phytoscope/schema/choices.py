@@ -182,6 +182,18 @@ class OnnxExport(StrEnum):
     never = "never"
 
 
+class VariantExport(StrEnum):
+    """Whether the package holds a further form of the network.
+
+    `auto`: where the libraries for it are installed and it is good enough, else the reason is told; `always`: or else
+    no package is made; `never`: no.
+    """
+
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
 class FailOn(StrEnum):
     """Severity of a finding from which on an inspection counts as failed."""
 

@@ -29,8 +29,10 @@ from phytoscope.schema.choices import (
     SetKind,
     TargetTransform,
     TrainMode,
+    VariantExport,
 )
 from phytoscope.schema.operate import MonitorConfig, PromoteConfig, TrackConfig
+from phytoscope.schema.serve import ServeConfig
 from phytoscope.schema.table import Task
 
 
@@ -84,6 +86,9 @@ class DataConfig:
         rule_tolerance: Difference that still counts as equal in a rule, as a share of the larger side.
         strict: Whether any faulty row stops the run instead of being left out.
         max_megapixels: Larger images are rejected before they are decoded (decompression bombs).
+        reduced_decoding: Whether large JPEGs are decoded at a half, a quarter or an eighth of their size, where at least
+            twice the pixels remain that the network sees: several times faster, and within a grey level of the whole.
+            The model keeps the choice, so that all its later pictures are read in the same way.
         resize: How images become squares.
         augment: Preset of random changes in training.
         backgrounds: Folder of pictures without plants that `augment=field` sets leaves before, beside drawn textures.
@@ -110,6 +115,7 @@ class DataConfig:
     rule_tolerance: float = 0.02
     strict: bool = False
     max_megapixels: float = 100.0
+    reduced_decoding: bool = True
     resize: ResizeMode = ResizeMode.squash
     augment: AugmentPreset = AugmentPreset.leaf
     backgrounds: str | None = None
@@ -365,11 +371,24 @@ class PackageConfig:
         golden: Images kept with their outputs, so that a loaded package can prove itself.
         licence: Licence of the trained model, as the user wants it stated.
         onnx: Whether to write an ONNX file.
+        openvino: Whether to write the network as OpenVINO stores it, for other programs; phytoscope itself reads the
+            ONNX file into OpenVINO as fast.
+        int8: Whether to write the network in 8 bits, with temperature, thresholds and novelty of its own.
+        max_loss: What 8 bits may lose on the test images: in accuracy and in macro F1 as shares 0-1 (classification),
+            as the share by which RMSE and MAE grow (regression). What loses more is not published.
+        calibration_images: Training images on which the ranges for 8 bits are measured.
+        certificate: Whether the package holds a certificate that compares torch, ONNX Runtime, OpenVINO and 8 bits on
+            the test images; with 8 bits there always is one.
     """
 
     golden: int = 4
     licence: str = "not stated"
     onnx: OnnxExport = OnnxExport.auto
+    openvino: VariantExport = VariantExport.never
+    int8: VariantExport = VariantExport.never
+    max_loss: float = 0.005
+    calibration_images: int = 300
+    certificate: bool = False
 
 
 @dataclass
@@ -434,6 +453,7 @@ class RunConfig:
     track: TrackConfig = MISSING
     promote: PromoteConfig = MISSING
     monitor: MonitorConfig = MISSING
+    serve: ServeConfig = MISSING
     paths: PathsConfig = MISSING
     overrides: list[str] = field(default_factory=list)
 
@@ -451,5 +471,6 @@ SCHEMA_OF_GROUP: dict[str, type[Any]] = {
     "track": TrackConfig,
     "promote": PromoteConfig,
     "monitor": MonitorConfig,
+    "serve": ServeConfig,
     "paths": PathsConfig,
 }

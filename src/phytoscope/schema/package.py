@@ -2,12 +2,26 @@
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from phytoscope.errors import PackageError
 from phytoscope.schema.table import Task
 
-PACKAGE_FORMAT = 1
+MOST_VIEWS: Final = 8
+"""Ways in which a square can be turned and mirrored."""
+
+
+MOST_MEMBERS: Final = 100
+"""Networks whose answers are averaged."""
+_KINDS: Final[dict[str, tuple[Any, str]]] = {
+    **dict.fromkeys(("name", "model_id", "backbone", "target_name", "unit", "weights_origin"), (str, "text")),
+    **dict.fromkeys(("data_hash", "split_hash", "licence", "created_at", "version"), (str, "text")),
+    "class_names": (str, "list of texts"),
+    **dict.fromkeys(("more_targets", "members"), (dict, "list of tables")),
+    **dict.fromkeys(("preprocess", "metrics"), (dict, "table")),
+    **dict.fromkeys(("target_scale", "covariates", "sums"), (dict | None, "table")),
+    "views": (int, "whole number"),
+}
 
 
 @dataclass(frozen=True)
@@ -82,10 +96,49 @@ class ModelDescription:
         """Rebuilds a description from `to_dict`'s result.
 
         Raises:
-            PackageError: A field is missing or unknown.
+            PackageError: A field is missing, unknown or of another kind.
         """
         try:
-            return cls(**{**content, "task": Task(content["task"])})
+            description = cls(**{**content, "task": Task(content["task"])})
         except (TypeError, KeyError, ValueError) as error:
             message = f"the model description is not complete ({error}): was it made by another version of phytoscope?"
             raise PackageError(message) from error
+        faults = _find_faults(description)
+        if faults:
+            message = f"the model description cannot be used: {'; '.join(faults)}. Copy the package again."
+            raise PackageError(message)
+        return description
+
+
+def _find_faults(description: ModelDescription) -> list[str]:
+    """What in a description is not what it should be, in words."""
+    faults = []
+    for name, (kind, what) in _KINDS.items():
+        # Anything may stand in the file, whatever the fields promise.
+        value: Any = getattr(description, name)
+        fits = _is_list(value, kind) if what.startswith("list") else isinstance(value, kind)
+        faults += [] if fits else [f"{name} is no {what}"]
+    if faults:
+        return faults
+    if not all(isinstance(value, int | float | None) for value in description.metrics.values()):
+        return ["metrics hold something else than numbers"]
+    # A truth value is a whole number to Python.
+    if description.views is True or not 1 <= description.views <= MOST_VIEWS:
+        return [f"views is {description.views}, allowed are 1 to {MOST_VIEWS}"]
+    if len(description.members) > MOST_MEMBERS:
+        return [f"there are {len(description.members)} members, allowed are {MOST_MEMBERS}"]
+    return _find_doubtful_names(description)
+
+
+def _find_doubtful_names(description: ModelDescription) -> list[str]:
+    if description.task is Task.classification:
+        names = description.class_names
+        if not names:
+            return ["there are no class_names"]
+    else:
+        names = [description.target_name, *(str(target.get("name")) for target in description.more_targets)]
+    return [] if len(set(names)) == len(names) else ["two outputs have the same name"]
+
+
+def _is_list(value: Any, kind: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, kind) for entry in value)

@@ -23,11 +23,11 @@ from phytoscope.data.readers.read_table import TABLE_SUFFIXES, find_column, read
 from phytoscope.data.source import find_file
 from phytoscope.errors import ConfigError, DataNotFoundError, ImageReadError, PackageError
 from phytoscope.evaluate.answers import judge_table
-from phytoscope.predict.batch import check_source, count_skipped, list_images
 from phytoscope.predict.covariate_rows import CovariateRows
 from phytoscope.predict.prediction_table import tabulate_observed
 from phytoscope.predict.predictor import Predictor
 from phytoscope.predict.reference_files import round_features
+from phytoscope.predict.sources import check_source, count_skipped, list_images
 from phytoscope.schema.config import DataConfig
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.table import MODEL_ID, PATH, SHA256

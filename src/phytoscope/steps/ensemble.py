@@ -24,6 +24,7 @@ from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import PATH, SHA256, SPLIT, Split
 from phytoscope.steps.context import Begin, RunContext, plain_settings, read_report, take_step
 from phytoscope.steps.evaluate import describe_run, predict_rows, report_predictions, report_trust
+from phytoscope.steps.export import refuse_variants
 from phytoscope.steps.external import hash_external, score_external
 from phytoscope.steps.package import list_known, name_metrics
 from phytoscope.steps.package_parts import list_parts
@@ -181,6 +182,8 @@ def _packer(
     context: RunContext, prepared: PreparedData, folds: list[RunFolder], report: EvaluationReport | None
 ) -> Callable[[Begin], list[Path]]:
     config, run = context.config, context.run
+
+    refuse_variants(config.package)
 
     def pack(begin: Begin) -> list[Path]:
         begin()

@@ -9,10 +9,10 @@ import pandas as pd
 from PIL import Image
 
 from phytoscope.errors import ConfigError, DataNotFoundError, ImageReadError
-from phytoscope.predict.batch import list_images
 from phytoscope.predict.explain import Explainer
 from phytoscope.predict.package import DESCRIPTION_NAME, load_package
 from phytoscope.predict.predictor import Predictor
+from phytoscope.predict.sources import list_images
 from phytoscope.schema.artifact import write_folder_atomic
 from phytoscope.schema.explanation import (
     ExplainedImage,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from phytoscope.errors import ArtifactError
-from phytoscope.schema.artifact import hash_content, hash_file, read_json
+from phytoscope.schema.artifact import find_user_cache, hash_content, hash_file, read_json
 from phytoscope.track.model_version import PACKAGE_TAG, REFERENCE, ModelVersion, parse_reference
 from phytoscope.track.registry import Registry
 from phytoscope.track.target import URI_VARIABLE, WORKSPACE_VARIABLE, local_uri
@@ -27,10 +27,7 @@ def choose_uri(uri: str | None = None) -> str:
 
 def find_cache() -> Path:
     """The folder that downloaded packages are kept in: `phytoscope/models` in XDG_CACHE_HOME, else in `~/.cache`."""
-    named = os.environ.get("XDG_CACHE_HOME", "").strip()
-    # What is relative there means nothing, says the standard.
-    base = Path(named) if named and Path(named).is_absolute() else Path.home() / ".cache"
-    return base / "phytoscope" / "models"
+    return find_user_cache() / "models"
 
 
 def resolve_package(text: str, uri: str | None = None, cache: Path | None = None) -> Path:

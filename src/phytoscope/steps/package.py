@@ -15,6 +15,7 @@ from phytoscope.schema.report import SplitReport
 from phytoscope.schema.table import PATH, Split
 from phytoscope.steps.context import Begin, RunContext, check_whole, plain_settings, read_report, take_step
 from phytoscope.steps.evaluate import build_predictor
+from phytoscope.steps.export import export_variants
 from phytoscope.steps.package_parts import list_parts
 from phytoscope.steps.prepared import PreparedData, read_prepared
 from phytoscope.steps.telling import tell_package
@@ -66,6 +67,7 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
         further=list_parts(run, prepared),
     )
     difference = verify_package(run.package)
+    export_variants(context, prepared)
     context.progress.finish()
     for remark in remarks:
         context.say(remark)

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError, ImageReadError
-from phytoscope.predict.batch import check_source, list_images
 from phytoscope.predict.predictor import Predictor
+from phytoscope.predict.sources import check_source, list_images
 from phytoscope.schema.artifact import write_atomic
 from phytoscope.schema.prediction import Prediction
 from phytoscope.schema.progress import Progress

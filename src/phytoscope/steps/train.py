@@ -28,7 +28,7 @@ from phytoscope.transforms.preprocess import Preprocess
 _NOT_LEARNED_FROM = ("num_workers", "threads", "accelerator", "checkpoint_minutes", "profile")
 """Training settings that change the speed and not the result."""
 _LEARNED_FROM = (
-    *("resize", "augment", "max_megapixels", "covariates"),
+    *("resize", "augment", "max_megapixels", "reduced_decoding", "covariates"),
     *("target_min", "target_max", "more_targets", "more_units"),
 )
 """Settings of the data that are read after the data are prepared."""

@@ -271,6 +271,7 @@ def fit_preprocess(config: RunConfig, train: pd.DataFrame) -> Preprocess:
         crop_pct=spec.crop_pct,
         scale=scale,
         max_megapixels=config.data.max_megapixels,
+        reduced=config.data.reduced_decoding,
     )
 
 

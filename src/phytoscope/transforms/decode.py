@@ -7,7 +7,7 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,8 @@ _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 _WHITE = (255, 255, 255, 255)
 _EXIF_DETAILS = 0x8769
 _SIDEWAYS = (5, 6, 7, 8)
+# Orientations by which the file's left side becomes the right one, and its upper side the lower one.
+_FROM_THE_RIGHT, _FROM_BELOW = (2, 3, 6, 7), (3, 4, 7, 8)
 _PILLOW = threading.Lock()
 # What Pillow raises on damaged content, beyond its own errors.
 _DAMAGE = (
@@ -50,6 +52,8 @@ class DecodedImage:
         pixels: Shape (H, W, 3), uint8, RGB, 0-255, upright; smaller than the original where that was allowed.
         width_px: Width of the upright original.
         height_px: Height of the upright original.
+        box: Where the original lies in `pixels`: left, top, right and lower edge. All of them, but that the last pixels
+            of a reduced picture may lie partly outside, because the sides of the original are not divisible.
         format: Format of the content, for example JPEG.
         mode: Pillow's name of the pixels in the file, for example RGB, L, RGBA or CMYK.
         exif: The camera's record; empty when there is none.
@@ -58,6 +62,7 @@ class DecodedImage:
     pixels: NDArray[np.uint8]
     width_px: int
     height_px: int
+    box: tuple[float, float, float, float]
     format: str
     mode: str
     exif: Image.Exif
@@ -83,7 +88,9 @@ def decode_image(content: bytes, *, name: str, max_megapixels: float) -> NDArray
     return decode_with_facts(content, name=name, max_megapixels=max_megapixels, least_px=None).pixels
 
 
-def decode_with_facts(content: bytes, *, name: str, max_megapixels: float, least_px: int | None) -> DecodedImage:
+def decode_with_facts(
+    content: bytes, *, name: str, max_megapixels: float, least_px: int | Callable[[int, int], int] | None
+) -> DecodedImage:
     """Decodes one image as `decode_image` does, large JPEGs at a half, a quarter or an eighth of their size on request.
 
     All of the file is read and checked whatever the size: what `decode_image` refuses is refused here.
@@ -92,7 +99,8 @@ def decode_with_facts(content: bytes, *, name: str, max_megapixels: float, least
         content: The file's bytes.
         name: What to call the image in an error.
         max_megapixels: Larger images are refused.
-        least_px: A reduced picture has at least this many pixels on its shorter side; None keeps all pixels.
+        least_px: A reduced picture has at least this many pixels on its shorter side, or what a function makes of the
+            two sides of the file's picture, which may be lying on its side; None keeps all pixels.
 
     Raises:
         ImageReadError: The bytes are empty, truncated, not an image, too large or of a kind that cannot be shown.
@@ -107,15 +115,22 @@ def decode_with_facts(content: bytes, *, name: str, max_megapixels: float, least
             raise ImageReadError(name, reason)
         image_format, mode, (width, height) = image.format or "", image.mode, image.size
         if least_px is not None:
-            image.draft(None, (least_px, least_px))
+            least = least_px if isinstance(least_px, int) else least_px(width, height)
+            image.draft(None, (least, least))
         image.load()
         exif = _read_exif(image)
         pixels = _to_rgb(image, name)
+        box = (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0]))
         if image.size == (width, height):
             height, width = pixels.shape[:2]
-        elif exif.get(ExifTags.Base.Orientation) in _SIDEWAYS:
-            width, height = height, width
-        return DecodedImage(pixels, width, height, image_format, mode, exif)
+        else:
+            orientation = exif.get(ExifTags.Base.Orientation)
+            # Only so many fit into the reduced sides, which are rounded up.
+            factor = next(one for one in (2, 4, 8) if image.size == (-(-width // one), -(-height // one)))
+            if orientation in _SIDEWAYS:
+                width, height = height, width
+            box = _find_box(pixels.shape, width / factor, height / factor, orientation)
+        return DecodedImage(pixels, width, height, box, image_format, mode, exif)
     except ImageReadError:
         raise
     except UnidentifiedImageError as error:
@@ -129,6 +144,15 @@ def decode_with_facts(content: bytes, *, name: str, max_megapixels: float, least
             else f"the image is damaged ({text or type(error).__name__})"
         )
         raise ImageReadError(name, reason) from error
+
+
+def _find_box(
+    shape: tuple[int, ...], width: float, height: float, orientation: int | None
+) -> tuple[float, float, float, float]:
+    # What the last pixels hold beyond the picture comes first where the picture was turned.
+    left = shape[1] - width if orientation in _FROM_THE_RIGHT else 0.0
+    top = shape[0] - height if orientation in _FROM_BELOW else 0.0
+    return left, top, left + width, top + height
 
 
 def _read_exif(image: Image.Image) -> Image.Exif:

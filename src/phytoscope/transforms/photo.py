@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phytoscope.errors import ImageReadError
-from phytoscope.transforms.decode import decode_image, read_bytes
+from phytoscope.transforms.decode import decode_with_facts, read_bytes
 from phytoscope.transforms.photo_measures import measure_photo
 from phytoscope.transforms.preprocess import Preprocess
 
@@ -55,12 +55,12 @@ def read_photo(
     if isinstance(source, np.ndarray):
         if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8:
             raise ImageReadError(name, f"expected uint8 pixels of shape (H, W, 3), got {source.dtype} {source.shape}")
-        pixels = source
+        (height, width), square = source.shape[:2], preprocess(source)
     else:
         if isinstance(source, str | Path):
             name = str(source)
             source = read_bytes(Path(source))
-        pixels = decode_image(source, name=name, max_megapixels=preprocess.max_megapixels)
-    height, width = pixels.shape[:2]
-    square = preprocess(pixels)
+        least_px = preprocess.find_least_px if preprocess.reduced else None
+        image = decode_with_facts(source, name=name, max_megapixels=preprocess.max_megapixels, least_px=least_px)
+        width, height, square = image.width_px, image.height_px, preprocess.prepare(image)
     return Photo(square, width, height, measure_photo(square, width, height) if measured else {})

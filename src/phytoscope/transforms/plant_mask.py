@@ -8,6 +8,7 @@ laboratory. Elsewhere no colour tells a dead leaf from soil.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -106,7 +107,7 @@ def _find_green(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     excess = 2 * green - red - blue
     positive = np.clip(excess, 0, 255).astype(np.uint8)
     # A share of the greenest: under green light soil is green, too, but less so than the plant.
-    least = float(np.clip(0.4 * np.percentile(positive[::2, ::2], 99), _LEAST_EXCESS, _MOST_EXCESS))
+    least = min(max(0.4 * find_percentile(positive[::2, ::2], 99), _LEAST_EXCESS), _MOST_EXCESS)
     relative = excess > _LEAST_RELATIVE_EXCESS * (red + green + blue)
     # Sand and wood are redder than a yellow leaf, water and sky bluer than a blue-green one.
     not_sand = 100 * green > 84 * red
@@ -119,18 +120,34 @@ def _find_plain_background(lab: NDArray[np.float32], green: NDArray[np.bool_]) -
     bare = ring & ~green
     if bare.sum() < _LEAST_BARE_RING * ring.sum():
         return None
-    lightness, a, b = (np.ascontiguousarray(lab[:, :, channel]) for channel in range(3))
-    found = _Background(*(float(np.median(channel[bare])) for channel in (lightness, a, b)))
-    spread = float(np.percentile(np.hypot(a[bare] - found.a, b[bare] - found.b), 80))
-    texture = np.abs(cv2.Laplacian(cv2.blur(lightness, (3, 3)), cv2.CV_32F))
+    lightness, a, b = (np.ascontiguousarray(channel) for channel in lab[bare].T)
+    found = _Background(*(find_percentile(channel, 50) for channel in (lightness, a, b)))
     # Soil and trays are dark and of many colours; paper is lighter, and what was cut out is on black.
-    plain = (
-        not _BLACK < found.lightness < _DARKEST_PAPER
-        and np.hypot(found.a, found.b) < _MOST_CHROMA
-        and spread < _MOST_SPREAD
-        and float(np.percentile(texture[bare], 80)) < _MOST_TEXTURE
-    )
-    return found if plain else None
+    if _BLACK < found.lightness < _DARKEST_PAPER or np.hypot(found.a, found.b) >= _MOST_CHROMA:
+        return None
+    if find_percentile(np.hypot(a - found.a, b - found.b), 80) >= _MOST_SPREAD:
+        return None
+    texture = np.abs(cv2.Laplacian(cv2.blur(np.ascontiguousarray(lab[:, :, 0]), (3, 3)), cv2.CV_32F))
+    return found if find_percentile(texture[bare], 80) < _MOST_TEXTURE else None
+
+
+def find_percentile(values: NDArray[Any], percent: int) -> float:
+    """A percentile as `numpy.percentile` gives it but for rounding; for few numbers in a fraction of its time.
+
+    Args:
+        values: Any shape, one number or more, uint8 or float32, none of them NaN.
+        percent: Which one, 0-100.
+    """
+    flat = values.ravel()
+    place = (len(flat) - 1) * (percent / 100)
+    low = int(place)
+    high = min(low + 1, len(flat) - 1)
+    ordered = np.partition(flat, (low, high))
+    below, above, share = float(ordered[low]), float(ordered[high]), place - low
+    # numpy takes the difference in the type of the values, and gives the result in it where it has fractions.
+    step = float(ordered[high] - ordered[low])
+    found = below + step * share if share < 0.5 else above - step * (1 - share)
+    return float(flat.dtype.type(found)) if flat.dtype.kind == "f" else found
 
 
 def _draw_ring(shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -152,8 +169,8 @@ def _find_object(lab: NDArray[np.float32], green: NDArray[np.bool_], background:
     candidate = np.asarray(distance > least)
     # The colours of dry leaf: from orange to yellow-green, and not pale.
     tan = (b > 8.0) & (b > 0.9 * a)
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(_close(candidate).view(np.uint8), connectivity=8)
-    area = np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
+    parts, areas = _find_parts(_close(candidate), connectivity=8)
+    count, area = len(areas), np.maximum(areas, 1)
     green_share = np.bincount(parts[green], minlength=count) / area
     plant_share = np.bincount(parts[green | tan], minlength=count) / area
     is_plant = (green_share > 0.1) | (plant_share > 0.6)
@@ -175,13 +192,17 @@ def _tidy(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _drop_parts(mask: NDArray[np.bool_], smallest: float, *, keep_border: bool = False) -> NDArray[np.bool_]:
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(
-        np.ascontiguousarray(mask).view(np.uint8), connectivity=4 if keep_border else 8
-    )
-    keep = stats[:, cv2.CC_STAT_AREA] >= smallest
+    parts, areas = _find_parts(mask, connectivity=4 if keep_border else 8)
+    keep = areas >= smallest
     if keep_border:
-        left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
-        right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
-        keep |= (left == 0) | (top == 0) | (right == mask.shape[1]) | (bottom == mask.shape[0])
+        for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
+            keep[edge] = True
     keep[0] = False
     return np.asarray(keep[parts])
+
+
+def _find_parts(mask: NDArray[np.bool_], connectivity: int) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """Number of the part that each pixel belongs to, 0 for none, and the number of pixels of each part."""
+    # OpenCV's own statistics take five times as long as finding the parts.
+    count, parts = cv2.connectedComponents(np.ascontiguousarray(mask).view(np.uint8), connectivity=connectivity)
+    return np.asarray(parts), np.bincount(parts.ravel(), minlength=count)

@@ -13,15 +13,16 @@ import pandas as pd
 import pytest
 
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError, StorageError
-from phytoscope.predict import batch, table_writer
-from phytoscope.predict.batch import count_skipped, list_images, predict_files
+from phytoscope.predict import table_writer
+from phytoscope.predict.batch import predict_files
+from phytoscope.predict.sources import count_skipped, list_images
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import Task
 
 
-def predict(predictor, sources, output: Path, **options) -> pd.DataFrame:
+def predict(predictor, places, output: Path, **options) -> pd.DataFrame:
     """Answers into a table and reads it."""
-    predict_files(predictor, sources, output, progress=SilentProgress(), **options)
+    predict_files(predictor, places, output, progress=SilentProgress(), **options)
     readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".jsonl": lambda path: pd.read_json(path, lines=True)}
     return readers[output.suffix](output)
 
@@ -29,9 +30,9 @@ def predict(predictor, sources, output: Path, **options) -> pd.DataFrame:
 JUDGED = ["verdict", "reasons", "novelty", "error"]
 
 
-def names(sources) -> list[str]:
+def names(places) -> list[str]:
     """File names in the order in which they are answered."""
-    return [path.name for path in list_images(sources)]
+    return [path.name for path in list_images(places)]
 
 
 class TestListImages:
@@ -59,6 +60,24 @@ class TestListImages:
         text = "\n".join(separator.join(line) for line in lines)
         (tmp_path / "list.csv").write_text(text, encoding=encoding)
         assert list(list_images([tmp_path / "list.csv"])) == paths
+
+    @pytest.mark.parametrize("column", ["path", "Image"])
+    def test_parquet_of_paths(self, tmp_path, column) -> None:
+        """Relative to the list; empty cells are left out."""
+        table = pd.DataFrame({"plant": [1, 2, 3, 4], column: ["b.png", None, "ä/a.png", " "]})
+        table.to_parquet(tmp_path / "list.parquet")
+        assert list(list_images([tmp_path / "list.parquet"])) == [tmp_path / "b.png", tmp_path / "ä" / "a.png"]
+
+    def test_parquet_without_paths_or_sense(self, tmp_path) -> None:
+        """Nothing is guessed."""
+        pd.DataFrame({"plant": [1]}).to_parquet(tmp_path / "a.parquet")
+        with pytest.raises(DataValidationError, match="has no column of paths"):
+            list(list_images([tmp_path / "a.parquet"]))
+        (tmp_path / "b.parquet").write_bytes(b"x" * 100)
+        with pytest.raises(DataValidationError, match=r"b\.parquet' cannot be read as Parquet"):
+            list(list_images([tmp_path / "b.parquet"]))
+        with pytest.raises(DataNotFoundError, match=r"c\.parquet' cannot be read"):
+            list(list_images([tmp_path / "c.parquet"]))
 
     def test_text_file_of_paths(self, tmp_path) -> None:
         """One path a line, empty lines left out."""
@@ -92,7 +111,10 @@ class TestListImages:
         assert next(images).name == "0.png"
         assert sum(1 for _ in itertools.islice(images, 5000)) == 5000
         kept = tracemalloc.take_snapshot().filter_traces(
-            [tracemalloc.Filter(inclusive=True, filename_pattern=name) for name in (batch.__file__, csv.__file__)]
+            [
+                tracemalloc.Filter(inclusive=True, filename_pattern=name)
+                for name in (sources_module.__file__, csv.__file__)
+            ]
         )
         tracemalloc.stop()
         assert sum(trace.size for trace in kept.traces) < 300_000, "the list's own lines; other threads may hold more"
@@ -128,7 +150,7 @@ class TestListImages:
         with pytest.raises(DataValidationError, match=r"list\.csv' cannot be read as a table .*UTF-8"):
             list(list_images([tmp_path / "list.csv"]))
 
-    @pytest.mark.parametrize("name", ["list.xlsx", "list.XLS", "list.parquet", "list.ods"])
+    @pytest.mark.parametrize("name", ["list.xlsx", "list.XLS", "list.ods"])
     def test_table_that_is_no_text(self, tmp_path, name) -> None:
         """A workbook is not taken for a broken image."""
         (tmp_path / name).write_bytes(b"PK")
@@ -156,8 +178,8 @@ def close(monkeypatch, folder: Path) -> None:
     """Makes a folder one that may not be opened, also for an administrator."""
     scandir = os.scandir
 
-    def refuse(path: str) -> object:
-        if Path(path) == folder:
+    def refuse(path: str | int) -> object:
+        if not isinstance(path, int) and Path(path) == folder:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return scandir(path)
 
@@ -170,13 +192,13 @@ class TestPredictFiles:
     def test_order_and_errors(self, classifier, photo, tmp_path) -> None:
         """One row an image in the order of the input; what is broken has a reason and no answer."""
         (tmp_path / "empty.png").touch()
-        sources = [photo("b.png"), tmp_path / "empty.png", photo("a.png")]
+        paths = [photo("b.png"), tmp_path / "empty.png", photo("a.png")]
         output = tmp_path / "answers.csv"
-        tally = predict_files(classifier, sources, output, batch_size=2, progress=SilentProgress())
+        tally = predict_files(classifier, paths, output, batch_size=2, progress=SilentProgress())
         table = pd.read_csv(output)
         assert (tally.answered, tally.failed) == (2, 1)
         assert tally.first_error.endswith("the file is empty (0 bytes)")
-        assert table["path"].tolist() == [str(path) for path in sources]
+        assert table["path"].tolist() == [str(path) for path in paths]
         assert table["error"].tolist()[1] == "the file is empty (0 bytes)"
         assert table["error"].isna().tolist() == table["prediction"].notna().tolist() == [True, False, True]
 
@@ -206,9 +228,8 @@ class TestPredictFiles:
         for name in ("1.png", "2.png", "3.png"):
             photo(f"photos/{name}")
         (tmp_path / "photos" / "4.png").touch()
-        sources = [tmp_path / "photos"]
         tables = [
-            predict(predictor, sources, tmp_path / f"answers{suffix}", probs=True, batch_size=3)
+            predict(predictor, [tmp_path / "photos"], tmp_path / f"answers{suffix}", probs=True, batch_size=3)
             for suffix in (".csv", ".jsonl", ".parquet")
         ]
         for table in tables[1:]:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from factories.packages import change_description
 from factories.trust import make_trust
 from phytoscope.errors import PackageError
-from phytoscope.predict.package import DESCRIPTION_NAME, GOLDEN_NAME, load_package, save_package, verify_package
+from phytoscope.predict.package import GOLDEN_NAME, load_package, save_package, verify_package
 from phytoscope.predict.trust_files import NOVELTY_NAME, TRUST_NAME, read_trust, write_trust
 from phytoscope.schema.artifact import hash_file, read_json
 from phytoscope.schema.choices import CalibrationKind, NoveltyKind, OnnxExport
@@ -32,9 +33,8 @@ def package(predictor, photo, tmp_path) -> Path:
 
 def correct_hashes(package: Path, *names: str) -> None:
     """Makes the hashes of exchanged parts fit."""
-    content = read_json(package / DESCRIPTION_NAME)
-    content["sha256"].update({name: hash_file(package / name) for name in names})
-    (package / DESCRIPTION_NAME).write_text(json.dumps(content))
+    hashes = {name: hash_file(package / name) for name in names}
+    change_description(package, lambda content: content["sha256"].update(hashes))
 
 
 def test_judged_answers_are_kept_and_reproduced(package) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from factories.packages import change_description, change_part
 from phytoscope.errors import ConfigError, PackageError
 from phytoscope.models.covariates import Covariate, CovariateEncoder
 from phytoscope.models.meaning import Meaning, TargetMeaning
@@ -17,10 +18,10 @@ from phytoscope.models.target import TargetScale
 from phytoscope.predict.batch import predict_files
 from phytoscope.predict.covariate_rows import CovariateRows
 from phytoscope.predict.description import describe_meaning, read_meaning
-from phytoscope.predict.package import DESCRIPTION_NAME, GOLDEN_NAME, load_package, save_package, verify_package
+from phytoscope.predict.package import GOLDEN_NAME, load_package, save_package, verify_package
 from phytoscope.predict.prediction_table import predict_table
 from phytoscope.predict.predictor import Predictor
-from phytoscope.schema.artifact import hash_content, hash_file, read_json
+from phytoscope.schema.artifact import read_json
 from phytoscope.schema.choices import OnnxExport, ResizeMode, TargetTransform
 from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.package import ModelDescription
@@ -185,10 +186,7 @@ def test_golden_covariates_of_another_model(package, known) -> None:
     """Values that give another answer, unknown names, or no names at all are an error about the package."""
     rows = read_json(package / GOLDEN_NAME)
     rows[0]["covariates"] = known
-    (package / GOLDEN_NAME).write_text(json.dumps(rows))
-    content = read_json(package / DESCRIPTION_NAME)
-    content["sha256"][GOLDEN_NAME] = hash_file(package / GOLDEN_NAME)
-    (package / DESCRIPTION_NAME).write_text(json.dumps(content))
+    change_part(package, GOLDEN_NAME, json.dumps(rows).encode())
     with pytest.raises(PackageError, match=r"package"):
         verify_package(package)
 
@@ -204,10 +202,7 @@ def test_golden_covariates_of_another_model(package, known) -> None:
 )
 def test_damaged_description(package, edit) -> None:
     """Whatever does not fit is an error about the package."""
-    content = read_json(package / DESCRIPTION_NAME)
-    edit(content["model"])
-    content["model_sha256"] = hash_content(content["model"])
-    (package / DESCRIPTION_NAME).write_text(json.dumps(content))
+    change_description(package, lambda content: edit(content["model"]))
     with pytest.raises(PackageError, match=r"package|weights"):
         load_package(package)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from factories.packages import change_description
 from factories.watched import draw_photos, make_watched_package
 from phytoscope.errors import ArtifactError, ConfigError, DataNotFoundError, DataValidationError, PackageError
 from phytoscope.predict.package import load_package
@@ -282,9 +283,7 @@ def test_a_package_without_reference_or_trust_is_refused(package, tmp_path):
         old = tmp_path / name
         shutil.copytree(package, old)
         (old / name).unlink()
-        content = json.loads((old / "package.json").read_text())
-        del content["sha256"][name]
-        (old / "package.json").write_text(json.dumps(content))
+        change_description(old, lambda content, name=name: content["sha256"].pop(name))
         load_package(old)
         with pytest.raises((ArtifactError, PackageError), match="earlier version"):
             look_for_drift(_ask(old, tmp_path, "new"))

@@ -37,7 +37,8 @@ from phytoscope.errors import ArtifactError
 from phytoscope.schema.artifact import hash_content
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.table import PATH, SHA256
-from phytoscope.transforms.decode import decode_image, read_bytes, read_decoder_versions
+from phytoscope.transforms.decode import read_bytes, read_decoder_versions
+from phytoscope.transforms.photo import read_photo
 from phytoscope.transforms.preprocess import Preprocess
 from phytoscope.transforms.stream import map_ordered
 
@@ -149,7 +150,7 @@ def _prepare_with(preprocess: Preprocess) -> Callable[[tuple[str, str]], NDArray
                 "run (--fresh) if the file kept its size and time."
             )
             raise ArtifactError(message)
-        return preprocess(decode_image(content, name=path, max_megapixels=preprocess.max_megapixels))
+        return read_photo(content, preprocess, path).square
 
     return prepare
 
@@ -160,5 +161,6 @@ def _describe(preprocess: Preprocess) -> dict[str, Any]:
         "size_px": preprocess.size_px,
         "resize": preprocess.resize.value,
         "interpolation": preprocess.interpolation,
+        "reduced": preprocess.reduced,
         "decoder": read_decoder_versions(),
     }

@@ -9,21 +9,38 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from phytoscope.errors import MissingDependencyError, PackageError, require
+from phytoscope.models.ensemble import NetworkEnsemble
+from phytoscope.models.network import PlantNetwork
+from phytoscope.predict.engines.names import COVARIATES_NAME, FEATURES_NAME, INPUT_NAME, OUTPUT_NAME
 from phytoscope.predict.predictor import Predictor
 
-INPUT_NAME, COVARIATES_NAME, OUTPUT_NAME = "images", "covariates", "outputs"
 _TOLERANCE = 1e-4
 _CHECKED_BATCHES = (1, 2, 7)
 # What the exporter raises for a network it cannot translate, and for versions of its packages that do not fit.
 _FAULTS = (RuntimeError, ImportError, AttributeError, TypeError, ValueError, KeyError)
 
 
+class Look(nn.Module):
+    """A network that gives its outputs and the features that they come from."""
+
+    def __init__(self, network: PlantNetwork | NetworkEnsemble) -> None:
+        """Takes the network, which stays as it is."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, covariates: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Computes outputs and features; see `PlantNetwork.look`."""
+        return self.network.look(images, covariates)
+
+
 def export_onnx(predictor: Predictor, path: Path) -> float:
     """Writes the network as one ONNX file with a dynamic batch, and compares it with torch.
 
-    Its input `images` is uint8, shape (N, 3, S, S), RGB, 0-255; its output `outputs` is what `Predictor.finish` takes.
+    Its input `images` is uint8, shape (N, 3, S, S), RGB, 0-255; its output `outputs` is what `Predictor.finish` takes,
+    and `features`, float32, shape (N, F), is what novelty is measured by (of an ensemble, those of its first network).
     A model that sees more than the image has a second input `covariates`, float32, shape (N, covariate_dim), as the
     encoder in `package.json` gives them.
 
@@ -32,8 +49,8 @@ def export_onnx(predictor: Predictor, path: Path) -> float:
         path: File to write.
 
     Returns:
-        The largest difference to torch on batches of 1, 2 and 7 random images, as a share of the largest output where
-        that is above 1.
+        The largest difference to torch on batches of 1, 2 and 7 random images, as a share of the largest output (or
+        feature) where that is above 1.
 
     Raises:
         MissingDependencyError: The export extra is not installed.
@@ -72,7 +89,7 @@ def _runtime_faults() -> tuple[type[Exception], ...]:
 
 
 def _write(predictor: Predictor, path: Path) -> None:
-    example = _draw_inputs(predictor, 2)
+    example = draw_inputs(predictor, 2)
     batch = torch.export.Dim("batch")
     try:
         # The exporter reports its optimiser passes as warnings and log records nobody can act on.
@@ -80,11 +97,11 @@ def _write(predictor: Predictor, path: Path) -> None:
             warnings.simplefilter("ignore")
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             torch.onnx.export(
-                predictor.network.to(memory_format=torch.contiguous_format),
+                Look(predictor.network.to(memory_format=torch.contiguous_format)).eval(),
                 tuple(map(torch.from_numpy, example.values())),
                 str(path),
                 input_names=list(example),
-                output_names=[OUTPUT_NAME],
+                output_names=[OUTPUT_NAME, FEATURES_NAME],
                 dynamic_shapes=tuple({0: batch} for _ in example),
                 external_data=False,
                 dynamo=True,
@@ -98,15 +115,21 @@ def _compare(predictor: Predictor, path: Path) -> float:
     session = require("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
     differences = []
     for count in _CHECKED_BATCHES:
-        inputs = _draw_inputs(predictor, count)
+        inputs = draw_inputs(predictor, count)
         with torch.inference_mode():
-            expected = predictor.network(*map(torch.from_numpy, inputs.values())).numpy()
-        (found,) = session.run([OUTPUT_NAME], inputs)
-        differences.append(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
+            expected = predictor.network.look(*map(torch.from_numpy, inputs.values()))
+        found = session.run([OUTPUT_NAME, FEATURES_NAME], inputs)
+        differences += [measure_difference(ours, theirs.numpy()) for ours, theirs in zip(found, expected, strict=True)]
     return float(np.max(differences))
 
 
-def _draw_inputs(predictor: Predictor, count: int) -> dict[str, NDArray[Any]]:
+def measure_difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Largest difference of two arrays of one shape, as a share of the largest of the second where that is above 1."""
+    return float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
+
+
+def draw_inputs(predictor: Predictor, count: int) -> dict[str, NDArray[Any]]:
+    """Random inputs as the network takes them, by the names of the graph's inputs; the same for the same count."""
     size, covariate_dim = predictor.preprocess.size_px, predictor.meaning.covariate_dim
     rng = np.random.default_rng(count)
     inputs: dict[str, NDArray[Any]] = {INPUT_NAME: rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)}

@@ -1,0 +1,1 @@
+"""The HTTP service: photographs in, answers with a verdict out."""

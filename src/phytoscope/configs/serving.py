@@ -1,0 +1,36 @@
+"""Settings of the service, composed like all others but without the settings of a training."""
+
+from collections.abc import Sequence
+
+from phytoscope.configs import compose_config
+from phytoscope.errors import ConfigError
+from phytoscope.schema.serve import ServeConfig
+
+_GROUP = "serve"
+
+
+def compose_serve(words: Sequence[str]) -> ServeConfig:
+    """Composes the settings of the service.
+
+    Args:
+        words: Words such as `serve.port=8080`.
+
+    Raises:
+        ConfigError: A word is no setting of the service, or has a value that cannot be.
+    """
+    foreign = [word for word in words if not word.startswith((f"{_GROUP}.", f"{_GROUP}="))]
+    if foreign:
+        message = f"{foreign[0]!r} is no setting of the service: write serve.KEY=VALUE, for example serve.port=8080."
+        raise ConfigError(message)
+    # The schema asks for data, which the service has no use for.
+    config = compose_config(["data=folder", *words]).serve
+    if config.max_files > config.queue_size:
+        message = (
+            f"serve.max_files={config.max_files} must be at most serve.queue_size={config.queue_size}: a request that "
+            "never fits would never be answered."
+        )
+        raise ConfigError(message)
+    if config.keep_images is not None and not config.records:
+        message = "serve.keep_images is only read with serve.records=true: a photograph belongs to its record."
+        raise ConfigError(message)
+    return config

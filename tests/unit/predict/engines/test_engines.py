@@ -1,0 +1,286 @@
+"""Every engine gives the answers of torch, for every kind of model, and what cannot be used is refused."""
+
+import dataclasses
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from factories.packages import MEANINGS, make_package
+from phytoscope.errors import ConfigError, MissingDependencyError, PackageError
+from phytoscope.models.ensemble import join_meanings, join_states
+from phytoscope.predict.description import describe_meaning
+from phytoscope.predict.engines import build
+from phytoscope.predict.engines.check import check_engine, compare_engines
+from phytoscope.predict.engines.choose import choose_engine
+from phytoscope.predict.engines.equip import equip_predictor
+from phytoscope.predict.engines.openvino_engine import build_openvino_engine, read_openvino
+from phytoscope.predict.engines.torch_engine import build_torch_engine
+from phytoscope.predict.export.onnx import export_onnx
+from phytoscope.predict.package import load_package, save_package, seal_package
+from phytoscope.predict.package_files import GOLDEN_NAME, ONNX_NAME, open_files
+from phytoscope.predict.predictor import Predictor
+from phytoscope.schema.artifact import read_json, write_json
+from phytoscope.schema.choices import OnnxExport, Precision, Runtime
+
+SIDE = 32
+OTHERS = [Runtime.onnxruntime, Runtime.openvino]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    """A cache of the user's for each test."""
+    for module in ("onnx", "onnxscript", "onnxruntime", "openvino"):
+        pytest.importorskip(module)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "phytoscope" / "engines"
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    """Five squares."""
+    return np.random.default_rng(3).integers(0, 256, (5, SIDE, SIDE, 3), dtype=np.uint8)
+
+
+def make_whole(folder: Path, meaning: str = "classes", **changes) -> Path:
+    """A package with an ONNX file."""
+    predictor = make_package(folder / "plain", meaning)
+    predictor.description = dataclasses.replace(predictor.description, **changes)
+    photos = sorted((folder / "photos").iterdir())
+    save_package(predictor, photos, folder / "package", onnx=OnnxExport.always, limitations=[])
+    return folder / "package"
+
+
+def make_ensemble(folder: Path, meaning: str) -> Path:
+    """A package of two networks."""
+    one, two = (make_package(folder / name, meaning) for name in ("one", "two"))
+    state = two.network.state_dict()
+    state["head.weight"] = -state["head.weight"]
+    members = [describe_meaning(each.meaning) for each in (one, two)]
+    joined = describe_meaning(join_meanings([one.meaning, two.meaning]))
+    description = dataclasses.replace(one.description, **joined, members=members)
+    predictor = Predictor(description, join_states([one.network.state_dict(), state]))
+    photos = sorted((folder / "photos").iterdir())
+    save_package(predictor, photos, folder / "package", onnx=OnnxExport.always, limitations=[])
+    return folder / "package"
+
+
+def assert_same(package: Path, runtime: Runtime, pixels: np.ndarray) -> None:
+    """The answers and features of an engine are those of torch, for one image and for several."""
+    torch, other = load_package(package), load_package(package)
+    assert equip_predictor(other, open_files(package), runtime) < 1e-4
+    assert other.engine.runtime is runtime
+    covariates = None
+    if torch.meaning.covariate_dim > 0:
+        shape = (len(pixels), torch.meaning.covariate_dim)
+        covariates = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    for count in (1, 5):
+        beside = None if covariates is None else covariates[:count]
+        expected, features = torch.observe_features(pixels[:count], beside)
+        found, own = other.observe_features(pixels[:count], beside)
+        np.testing.assert_allclose(found.answers, expected.answers, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(own, features, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(found.novelty, expected.novelty, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("runtime", OTHERS)
+@pytest.mark.parametrize("meaning", MEANINGS)
+def test_answers_are_those_of_torch(tmp_path, pixels, runtime, meaning) -> None:
+    """For classes and numbers, with and without covariates."""
+    assert_same(make_whole(tmp_path, meaning), runtime, pixels)
+
+
+@pytest.mark.parametrize("runtime", OTHERS)
+def test_views_are_made_on_every_engine(tmp_path, pixels, runtime) -> None:
+    """The file holds one look at an image; turned and mirrored looks are averaged outside of it."""
+    package = make_whole(tmp_path, views=4)
+    assert_same(package, runtime, pixels)
+    single = make_whole(tmp_path / "single")
+    assert np.abs(load_package(package).predict_pixels(pixels) - load_package(single).predict_pixels(pixels)).max() > 1e-4
+
+
+@pytest.mark.parametrize("runtime", OTHERS)
+@pytest.mark.parametrize("meaning", ["classes", "several"])
+def test_ensembles_run_on_every_engine(tmp_path, pixels, runtime, meaning) -> None:
+    """All outputs of all networks, and the features of the first."""
+    assert_same(make_ensemble(tmp_path, meaning), runtime, pixels)
+
+
+@pytest.mark.parametrize("runtime", OTHERS)
+def test_package_without_onnx_is_translated_once(tmp_path, pixels, runtime, cache, monkeypatch) -> None:
+    """The translation is kept in the user's cache, and is not made again."""
+    make_package(tmp_path / "package")
+    assert_same(tmp_path / "package", runtime, pixels)
+    assert len(list(cache.glob("*.onnx"))) == 1
+    monkeypatch.setattr(build, "export_onnx", None)
+    assert_same(tmp_path / "package", runtime, pixels)
+
+
+def test_cache_that_cannot_be_written_is_done_without(tmp_path, pixels, monkeypatch) -> None:
+    """A file where the folder should be: the engine is built all the same."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    make_package(tmp_path / "package")
+    assert_same(tmp_path / "package", Runtime.onnxruntime, pixels)
+    predictor = load_package(tmp_path / "package")
+    equip_predictor(predictor, open_files(tmp_path / "package"), Runtime.auto)
+    assert predictor.engine.runtime is not Runtime.auto
+
+
+@pytest.mark.parametrize("runtime", OTHERS)
+def test_old_file_without_features_is_translated_anew(tmp_path, pixels, runtime, cache) -> None:
+    """ONNX files of format 1 give outputs alone; novelty needs the features too."""
+    onnx = pytest.importorskip("onnx")
+    package = make_whole(tmp_path)
+    graph = onnx.load(package / ONNX_NAME)
+    del graph.graph.output[1]
+    onnx.save(graph, package / ONNX_NAME)
+    seal_package(package, load_package(tmp_path / "plain").description)
+    assert_same(package, runtime, pixels)
+    assert len(list(cache.glob("*.onnx"))) == 1
+
+
+def test_many_threads_get_their_own_answers(tmp_path) -> None:
+    """Calls side by side, more of them than there are requests, do not mix up their images."""
+    predictor = load_package(make_whole(tmp_path))
+    files = open_files(tmp_path / "package")
+    rng = np.random.default_rng(0)
+    batches = [rng.integers(0, 256, (count, SIDE, SIDE, 3), dtype=np.uint8) for count in (1, 3, 7, 1, 2) * 4]
+    expected = [predictor.look(batch)[0] for batch in batches]
+    for runtime in OTHERS:
+        predictor.use(choose_engine(predictor, files, runtime, cores=2))
+        with ThreadPoolExecutor(6) as pool:
+            found = list(pool.map(lambda batch: predictor.look(batch)[0], batches))
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_an_image_gets_the_same_numbers_in_any_company(tmp_path, pixels) -> None:
+    """In OpenVINO, bit for bit: images are computed one by one."""
+    model = read_openvino((make_whole(tmp_path) / ONNX_NAME).read_bytes())
+    engine = build_openvino_engine(model, SIDE, 2)
+    together = engine.look(pixels, None)[0]
+    assert np.array_equal(together[:3], engine.look(pixels[:3], None)[0])
+    assert np.array_equal(together[::-1], engine.look(np.ascontiguousarray(pixels[::-1]), None)[0])
+
+
+def test_requests_are_free_again_after_a_fault(tmp_path, pixels) -> None:
+    """Images of another size are refused, and the next ones are answered."""
+    predictor = load_package(make_whole(tmp_path))
+    engine = choose_engine(predictor, open_files(tmp_path / "package"), Runtime.openvino, cores=2)
+    expected = engine.look(pixels, None)[0]
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            engine.look(pixels[:, :16, :16], None)
+    assert np.array_equal(engine.look(pixels, None)[0], expected)
+
+
+@pytest.mark.parametrize("runtime", OTHERS)
+def test_other_numbers_are_refused(tmp_path, runtime) -> None:
+    """A file of another network under a right hash is found out by its answers."""
+    package, other = make_whole(tmp_path), make_package(tmp_path / "other" / "package")
+    other.network.head.weight.data *= 1.5
+    export_onnx(other, package / ONNX_NAME)
+    seal_package(package, load_package(tmp_path / "plain").description)
+    with pytest.raises(ConfigError, match=rf"{runtime.value} cannot run .* differ from torch by .*runtime=torch"):
+        choose_engine(load_package(package), open_files(package), runtime)
+
+
+def test_differences_are_told(tmp_path, pixels) -> None:
+    """Twice the outputs, other shapes, and numbers that are none, are refused; the same engine is not."""
+    predictor = make_package(tmp_path / "package")
+    torch = build_torch_engine(predictor.network)
+    assert check_engine(torch, torch, SIDE, 0) is torch
+    twice = dataclasses.replace(torch, look=lambda *given: (2 * torch.look(*given)[0], torch.look(*given)[1]))
+    assert compare_engines(twice, torch, SIDE, 0) == pytest.approx(1.0)
+    broken = dataclasses.replace(torch, look=lambda *given: (np.nan * torch.look(*given)[0], torch.look(*given)[1]))
+    with pytest.raises(ValueError, match=r"differ from torch by nan, allowed is 0\.001"):
+        check_engine(broken, torch, SIDE, 0)
+    short = dataclasses.replace(torch, look=lambda *given: (torch.look(*given)[0][:, :1], torch.look(*given)[1]))
+    with pytest.raises(ValueError, match=r"numbers of shape \(4, 1\), torch \(4, 3\)"):
+        check_engine(short, torch, SIDE, 0)
+
+
+@pytest.mark.parametrize("runtime", OTHERS)
+def test_missing_runtime_is_named(tmp_path, runtime, monkeypatch) -> None:
+    """With the extra that brings it; `auto` takes another one."""
+    package = make_whole(tmp_path)
+    monkeypatch.setitem(sys.modules, runtime.value, None)
+    predictor, files = load_package(package), open_files(package)
+    with pytest.raises(MissingDependencyError, match=rf"'{runtime.value}' is needed here"):
+        choose_engine(predictor, files, runtime)
+    assert choose_engine(predictor, files, Runtime.auto).runtime is not runtime
+
+
+def test_engine_that_breaks_the_golden_answers_is_refused(tmp_path) -> None:
+    """The last proof of an engine is what the package keeps."""
+    package = make_whole(tmp_path)
+    rows = read_json(package / GOLDEN_NAME)
+    rows[0]["answer"] = rows[0]["answer"][::-1]
+    write_json(package / GOLDEN_NAME, rows)
+    seal_package(package, load_package(tmp_path / "plain").description)
+    with pytest.raises(PackageError, match=r"onnxruntime \(float32\) does not reproduce the golden answers"):
+        equip_predictor(load_package(package), open_files(package), Runtime.onnxruntime)
+
+
+def test_eight_bits_must_be_there(tmp_path) -> None:
+    """A package without them names the command; other runtimes than OpenVINO do not compute them."""
+    package = make_whole(tmp_path)
+    predictor, files = load_package(package), open_files(package)
+    with pytest.raises(PackageError, match=r"no network in 8 bits: `phytoscope export RUN"):
+        choose_engine(predictor, files, Runtime.auto, Precision.int8)
+    with pytest.raises(ConfigError, match="computed by OpenVINO, not by torch"):
+        choose_engine(predictor, files, Runtime.torch, Precision.int8)
+
+
+class TestAuto:
+    """The fastest runtime, by measurement."""
+
+    def test_choice_is_measured_once(self, tmp_path, cache) -> None:
+        """And kept: the second time it is said and not measured."""
+        package, said = make_whole(tmp_path), []
+        predictor, files = load_package(package), open_files(package)
+        first = choose_engine(predictor, files, Runtime.auto, say=said.append)
+        (kept,) = cache.glob("*.json")
+        content = read_json(kept)
+        assert set(content["rates"]) == {"torch", "onnxruntime", "openvino"}
+        assert content["runtime"] == max(content["rates"], key=content["rates"].get) == first.runtime.value
+        assert first.batch_size == content["batch_size"]
+        assert "measured just now" in said[0]
+        slower = next(name for name in content["rates"] if name != content["runtime"])
+        write_json(kept, {**content, "runtime": slower})
+        second = choose_engine(predictor, files, Runtime.auto, say=said.append)
+        assert second.runtime.value == slower
+        assert f"{slower} computes the network" in said[1]
+        assert "when it was measured on this machine" in said[1]
+
+    @pytest.mark.parametrize("content", ["{", "[]", '{"runtime": "abacus", "batch_size": 1, "rates": {}}'])
+    def test_damaged_choice_is_measured_again(self, tmp_path, cache, content) -> None:
+        """It is replaced by a whole one."""
+        package = make_whole(tmp_path)
+        predictor, files = load_package(package), open_files(package)
+        choose_engine(predictor, files, Runtime.auto)
+        (kept,) = cache.glob("*.json")
+        kept.write_text(content)
+        choose_engine(predictor, files, Runtime.auto)
+        assert read_json(kept)["rates"]
+
+    def test_what_cannot_run_is_passed_over_with_a_word(self, tmp_path) -> None:
+        """A file that is no graph leaves torch, and both others are said to fail."""
+        package, said = make_whole(tmp_path), []
+        (package / ONNX_NAME).write_bytes(b"no graph")
+        seal_package(package, load_package(tmp_path / "plain").description)
+        engine = choose_engine(load_package(package), open_files(package), Runtime.auto, say=said.append)
+        assert engine.runtime is Runtime.torch
+        assert [line.split()[0] for line in said[:2]] == ["onnxruntime", "openvino"]
+        assert all("cannot run this network" in line for line in said[:2])
+
+    def test_other_cores_are_measured_apart(self, tmp_path, cache) -> None:
+        """What is fastest on one core may not be on four."""
+        package = make_whole(tmp_path)
+        predictor, files = load_package(package), open_files(package)
+        for cores in (1, 2):
+            choose_engine(predictor, files, Runtime.auto, cores=cores)
+        assert len(list(cache.glob("*.json"))) == 2

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
+from functools import cached_property
 from typing import Any, Final, cast
 
 import numpy as np
@@ -73,7 +75,7 @@ class NoveltyReference:
         if self.kind is not NoveltyKind.knn:
             message = f"novelty {self.kind.value!r} keeps no training images: only 'knn' does."
             raise ConfigError(message)
-        bank = self.arrays[BANK].astype(np.float32)
+        bank = self._wide[BANK]
         own = np.empty(len(bank))
         for at in range(0, len(bank), _STEP):
             alike = bank[at : at + _STEP] @ bank.T
@@ -102,12 +104,17 @@ class NoveltyReference:
             raise ArtifactError(message)
         return cls(kind, dict(arrays))
 
+    @cached_property
+    def _wide(self) -> dict[str, NDArray[np.float32]]:
+        # Kept: a service asks for one photograph at a time, and widening the numbers costs more than using them.
+        return {name: array.astype(np.float32) for name, array in self.arrays.items()}
+
     def _measure_knn(self) -> "_Measure":
-        bank = self.arrays[BANK].astype(np.float32)
+        bank = self._wide[BANK]
         return lambda unit: _to_distance((unit @ bank.T).max(axis=1))
 
     def _measure_mahalanobis(self) -> "_Measure":
-        means, axes, spreads = (self.arrays[name].astype(np.float32) for name in (MEANS, AXES, SPREADS))
+        means, axes, spreads = (self._wide[name] for name in (MEANS, AXES, SPREADS))
         rest = float(self.arrays[REST][0])
         # Distance in all directions alike, corrected along the axes whose variance is known one by one.
         gains = np.sqrt(np.maximum(1 / rest - 1 / spreads, 0.0))

@@ -12,12 +12,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # More than four workers gain little and each one loads torch again. Tests of one module stay together unless one
 # worker has nothing left to do, so that what they share is made once.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
+FUZZ_SECONDS ?= 600
 SOURCES := src tests benchmarks docs tasks.py
 
 # albumentations otherwise asks the network for a newer release at every import.
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help venv demo test test-all coverage lint format types build constraints requirements clean
+.PHONY: help venv demo test test-all coverage fuzz lint format types build constraints requirements clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,15 @@ test-all: $(STAMP) ## Run every test, the slow ones too
 
 coverage: $(STAMP) ## Run every test and fail when less than 90 % is covered
 	$(PYTEST) --cov --cov-report=term --cov-fail-under=90
+
+fuzz: $(STAMP) ## Feed the readers of packages and images with damaged input, FUZZ_SECONDS each (needs atheris, on Linux)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || { \
+		echo "atheris is not installed: $(BIN)/python -m pip install atheris (Linux only)" >&2; exit 2; }
+	@for name in package image; do \
+		mkdir -p fuzz/$$name/corpus; \
+		$(BIN)/python tests/fuzz/fuzz_$$name.py -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=3000 -timeout=60 \
+			-max_len=8192 -artifact_prefix=fuzz/$$name/ fuzz/$$name/corpus || exit 1; \
+	done
 
 lint: $(STAMP) ## Check style and formatting
 	$(BIN)/ruff check $(SOURCES)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _IMAGES = Path(__file__).parent / "images"
 _START_S, _PATIENCE_MS = 180, 120_000
 _COMMON = ("model=efficientnet_lite0", "model.input_size_px=160", "adapt=head", "seed=0", "package.onnx=never")
-_PLANT = "image_150.png"
+_PLANT = "image_127.png"
 _LEAVES = {"rust": "leaf-07.jpg", "late_blight": "leaf-15.jpg"}
 
 
@@ -132,6 +132,7 @@ def _picture_heat(browser: "Browser", address: str, picture: Path) -> None:
     card = page.locator("#answers .answer").first
     card.locator(".actions button").first.click()
     page.wait_for_selector(".stack img")
+    page.mouse.move(0, 0)
     page.wait_for_timeout(500)
     _keep(card.screenshot(), "service_heat.png")
     page.context.close()

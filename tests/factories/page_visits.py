@@ -3,6 +3,7 @@
 import base64
 import io
 import shutil
+import time
 from unittest.mock import patch
 
 import numpy as np
@@ -96,6 +97,13 @@ class Visit:
         )
         return self.page.locator("#answers .answer")
 
+    def wait_until(self, look):
+        """Looks again and again, while the browser goes on, until something is found."""
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        while not look():
+            assert time.monotonic() < deadline, "not in time"
+            self.page.wait_for_timeout(50)
+
     def ask(self, *files):
         """Drops files and waits for all of them; gives the cards."""
         self.drop(*files)
@@ -113,3 +121,7 @@ class Visit:
         """Gives the value of an expression in which one of the page's own modules is `m`."""
         place = self.page.evaluate("document.querySelector('script[type=module]').src").rpartition("/")[0]
         return self.page.evaluate(f"import('{place}/{module}').then((m) => {expression})")
+
+    def wait_kept(self, count):
+        """Waits until the browser has kept so many answers."""
+        self.wait_until(lambda: self.call("history.js", "m.readAll().then((all) => all.length)") == count)

@@ -93,6 +93,7 @@ class Line:
             answer = await asyncio.wait_for(self._read(), within_s)
         finally:
             sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
         answer.took_s = clock.time() - begun
         return answer
 

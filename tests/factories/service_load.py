@@ -79,17 +79,18 @@ async def _ask_all(url, load, requests, clients, keep_alive, stop):
             at = (at + 1) % len(requests)
             try:
                 line = line or await Line.open(url)
-                begun = asyncio.get_running_loop().time()
-                answer = await line.ask(requests[at])
             except OSError:
                 load.said.append(Said(at, -1, {}, {}, 0.0, 0.0))
-                line = None
                 await asyncio.sleep(0.05)
                 continue
+            begun = asyncio.get_running_loop().time()
+            answer = await line.ask(requests[at])
             content = answer.json() if answer.body else {}
             load.said.append(Said(at, answer.status, content, answer.headers, answer.took_s, begun))
             if not keep_alive or answer.status == 0 or answer.headers.get("connection") == "close":
                 await line.close()
                 line = None
+        if line is not None:
+            await line.close()
 
     await asyncio.gather(*(ask(number) for number in range(clients)))

@@ -149,8 +149,9 @@ def test_example_of_the_guide(service, place, tmp_path, example):
         pytest.skip("curl is not installed")
     shutil.copytree(place / "images", tmp_path / "photos")
     code = code.replace("http://127.0.0.1:8000", service.url)
-    command = [sys.executable, "-W", "error", "-c", code] if kind == "python" else ["bash", "-euo", "pipefail", "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=os.environ | {"no_proxy": "127.0.0.1"})
+    shell = ["bash", "-euo", "pipefail", "-c"] if kind == "bash" else [sys.executable, "-W", "error", "-c"]
+    environment = os.environ | {"no_proxy": "127.0.0.1"}
+    done = subprocess.run([*shell, code], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout or "feedback(" in code
     assert '"error":{' not in done.stdout.replace(" ", "")

@@ -6,10 +6,10 @@ import re
 
 import pytest
 import requests
-from factories.services import running_service
 
 from factories.hostile_files import draw_hostile_files, encode_photo
 from factories.packages import make_package
+from factories.services import running_service
 
 _NAMES = ("geheimes-feld-17.jpg", "plot-of-mrs-smith.png", "../../etc/secret-name.jpg")
 _WRONG_KEY, _VALUE = "not-the-right-key-4711", "123454321"

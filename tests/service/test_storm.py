@@ -4,11 +4,11 @@ import asyncio
 import json
 
 import pytest
-from factories.services import running_service
 
 from factories.packages import make_package
 from factories.process_trees import measure_tree, wait_until
 from factories.raw_http import ask_once, get
+from factories.services import running_service
 from factories.storms import SETTINGS, Storm, rage
 
 _CODES = {

@@ -49,6 +49,9 @@ def build_app(
         service = Service(source, settings, metrics, tell)
         app.state.service = service
         service.start()
+        if settings.workers > 1:
+            # One that takes connections before it can answer would refuse what its brothers could answer.
+            await service.wait_started()
         try:
             yield
         finally:
@@ -57,7 +60,9 @@ def build_app(
     # The pages that show a description fetch scripts from elsewhere; the description itself is served.
     app = FastAPI(title="phytoscope", lifespan=live, docs_url=None, redoc_url=None)
     app.add_exception_handler(HTTPException, _word_missing)
+    app.add_middleware(Gate, metrics=metrics, door=door, send_seconds=settings.body_timeout_s)
     if settings.cors_origins:
+        # Outside of the gate, so that a page from elsewhere can read its refusals, too.
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
@@ -65,7 +70,6 @@ def build_app(
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Retry-After"],
         )
-    app.add_middleware(Gate, metrics=metrics, door=door, send_seconds=settings.body_timeout_s)
     add_routes(app)
     if settings.page:
         from phytoscope.api.page.routes import add_page

@@ -4,7 +4,6 @@ import datetime
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
 import time
@@ -152,8 +151,8 @@ def _write(path: Path, entries: list[KeyEntry]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomic(path) as temporary:
-            temporary.touch(mode=0o600)
             temporary.write_text(text, encoding="utf-8")
-            os.chmod(temporary, 0o600)  # noqa: PTH101
+        # Only hashes are in it, but whose keys there are is nobody else's business either.
+        path.chmod(0o600)
     except OSError as error:
         raise storage_error(path, error) from error

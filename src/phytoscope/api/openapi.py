@@ -92,10 +92,13 @@ def describe_ready(model: type[BaseModel]) -> dict[str, Any]:
 def describe_metrics() -> dict[str, Any]:
     """Arguments for the route that Prometheus reads."""
     content = {"text/plain": {"schema": {"type": "string"}}}
+    # The media type of a model would be that of the route, and errors are JSON here, too.
+    words = {"application/json": {"schema": {"$ref": _REFERENCE.format(model=ErrorAnswer.__name__)}}}
+    errors = {status: {"content": words, "description": _ERRORS[status]} for status in (401, 500)}
     return {
         "summary": "Counts and times for Prometheus",
         "response_class": _plain(),
-        "responses": {200: {"content": content, "description": "Lines of text."}, **_describe_errors(401, 500)},
+        "responses": {200: {"content": content, "description": "Lines of text."}, **errors},
     }
 
 

@@ -4,7 +4,7 @@ import json
 import logging
 import uuid
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -16,7 +16,7 @@ from phytoscope.schema.serve import ServeConfig
 _MOST_HEAD_BYTES: Final = 32_768
 # A first piece may hold the head and the start of a body.
 _MOST_UNREAD_BYTES: Final = 512_000
-_ABORT_SECONDS: Final = 5.0
+_ABORT_SECONDS: Final = 2.0
 
 
 def build_protocol(config: ServeConfig) -> type[HttpToolsProtocol]:
@@ -30,7 +30,11 @@ def build_protocol(config: ServeConfig) -> type[HttpToolsProtocol]:
         type(
             "LimitedProtocol",
             (GuardedProtocol,),
-            {"head_seconds": config.header_timeout_s, "most_connections": config.max_connections},
+            {
+                "head_seconds": config.header_timeout_s,
+                "most_connections": config.max_connections,
+                "refused": set(),
+            },
         ),
     )
 
@@ -41,10 +45,12 @@ class GuardedProtocol(HttpToolsProtocol):
     Attributes:
         head_seconds: Time for the head of a request, from its first byte, or from the start of the connection.
         most_connections: Connections at once; further ones are told to come back.
+        refused: Connections that were refused and whose clients may still read why.
     """
 
     head_seconds = 10.0
     most_connections = 512
+    refused: ClassVar[set["GuardedProtocol"]] = set()
 
     def __init__(self, *words: Any, **settings: Any) -> None:
         """Takes what the server gives it."""
@@ -64,6 +70,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tells the request that is under way."""
         self._stop_clock()
+        self.refused.discard(self)
         is_open = not self._is_idle()
         super().connection_lost(exc)
         if is_open:
@@ -73,6 +80,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Reads, and keeps the clock running as long as no request is whole."""
+        if self in self.refused:
+            return
         if self._head_timer is not None:
             self._unread_bytes += len(data)
             if self._unread_bytes > _MOST_UNREAD_BYTES:
@@ -153,10 +162,16 @@ class GuardedProtocol(HttpToolsProtocol):
             *([b"retry-after: " + wait.encode()] if wait else []),
             *(name + b": " + value for name, value in HEADERS.items()),
         ]
-        if not self.transport.is_closing():
-            self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
-            self.transport.close()
-            self.loop.call_later(_ABORT_SECONDS, self.transport.abort)
+        self.connections.discard(self)
+        if self.transport.is_closing() or len(self.refused) >= self.most_connections:
+            self.transport.abort()
+            return
+        # What still comes is thrown away for a moment: closing on it would take the answer away from the client.
+        self.refused.add(self)
+        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(_ABORT_SECONDS, self.transport.abort)
 
 
 _PHRASES: Final = {

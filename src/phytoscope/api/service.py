@@ -78,6 +78,7 @@ class Service:
         self.decoders = DecoderPool(count, limits, lambda code: self.metrics.faults.labels(code).inc())
         self.slot = ModelSlot(source, config, cores, on_change=self._tell_change, observe=self._tell_batch)
         self._on_failure = on_failure
+        self._decided = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._watch_levels()
 
@@ -89,6 +90,10 @@ class Service:
     def start(self) -> None:
         """Loads the model in the background."""
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._tick())]
+
+    async def wait_started(self) -> None:
+        """Waits until it is ready, or cannot start."""
+        await self._decided.wait()
 
     async def stop(self) -> None:
         """Finishes what was taken and ends everything."""
@@ -214,6 +219,8 @@ class Service:
         except (PhytoscopeError, TimeoutError) as error:
             self._on_failure(error)
             return
+        finally:
+            self._decided.set()
         self.phase = Phase.ready
         note("ready", **self.slot.current.about)
         await self.slot.watch()

@@ -16,7 +16,8 @@ _ID: Final = "0f8e7d6c5b4a39281706f5e4d3c2b1a0"
 
 class _Wire(BaseModel):
     # A field that nobody reads is a mistake of the sender, who would believe that it counts.
-    model_config = ConfigDict(extra="forbid")
+    # Nor is a 0 a false, or a text a number: what the description forbids is refused.
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class ImageUpload(_Wire):

@@ -25,7 +25,8 @@ _SHOWN_NEAREST = 3
 @drift_app.command("look")
 def look(  # noqa: PLR0913 (one for each option)
     model: Annotated[
-        str, typer.Argument(help="Model package, or models:/NAME@champion of the registry.", metavar="PACKAGE")
+        str,
+        typer.Argument(help="Package (folder or .phyto file), or models:/NAME@champion.", metavar="PACKAGE"),
     ],
     images: Annotated[
         list[Path],

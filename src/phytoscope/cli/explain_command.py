@@ -13,7 +13,10 @@ from phytoscope.schema.explanation import ExplanationMethod
 def explain(
     model: Annotated[
         str,
-        typer.Argument(help="Model package, the folder of a run, or models:/NAME@champion.", metavar="PACKAGE_OR_RUN"),
+        typer.Argument(
+            help="Package (folder or .phyto file), folder of a run, or models:/NAME@champion.",
+            metavar="PACKAGE_OR_RUN",
+        ),
     ],
     sources: Annotated[
         list[Path], typer.Argument(help="Images, folders, or a CSV with a column `path`.", metavar="IMAGE...")

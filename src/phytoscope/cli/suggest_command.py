@@ -11,7 +11,10 @@ from phytoscope.errors import ConfigError
 
 
 def suggest(
-    model: Annotated[Path, typer.Argument(help="Model package, or the folder of a run.", metavar="PACKAGE_OR_RUN")],
+    model: Annotated[
+        Path,
+        typer.Argument(help="Package (folder or .phyto file), or the folder of a run.", metavar="PACKAGE_OR_RUN"),
+    ],
     sources: Annotated[
         list[Path] | None,
         typer.Argument(

@@ -93,7 +93,7 @@ _RULES: dict[str, _Rule] = {
     "evaluate.views": (lambda value: value in (1, 2, 4, 8), "1, 2, 4 or 8"),
     "evaluate.explanations": _NOT_NEGATIVE,
     "evaluate.robustness": _NOT_NEGATIVE,
-    "package.golden": _POSITIVE,
+    "package.golden": (lambda value: 1 <= value <= 1000, "from 1 to 1000"),
     "package.max_loss": _SHARE,
     "package.calibration_images": (lambda value: value >= 8, "8 or above: the ranges are measured on them"),
     "serve.port": (lambda value: 0 <= value <= 65535, "from 0 to 65535"),

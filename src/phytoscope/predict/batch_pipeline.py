@@ -32,6 +32,7 @@ class Answered:
 class _Prepared:
     image: FoundImage
     photo: Photo | None
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,14 @@ def answer_images(
         try:
             photo = read_photo(image.fetch(), predictor.preprocess, image.name, measured=True)
         except ImageReadError as error:
-            return _Prepared(dataclasses.replace(image, content=None, fault=error.reason), None)
+            return _Prepared(dataclasses.replace(image, content=None), None, error.reason)
         return _Prepared(dataclasses.replace(image, content=None), photo)
 
     def answer(batch: _Batch) -> Answered:
         read = [(name_image(one.image), one.photo) for one in batch.prepared if one.photo is not None]
         found = iter(predictor.answer([name for name, _ in read], [photo for _, photo in read], batch.covariates))
         rows = [
-            next(found) if one.photo is not None else Prediction(name_image(one.image), error=one.image.fault)
+            next(found) if one.photo is not None else Prediction(name_image(one.image), error=one.fault)
             for one in batch.prepared
         ]
         return Answered([one.image for one in batch.prepared], rows, batch.unmatched)

@@ -20,6 +20,8 @@ from phytoscope.trust.observed import Observed
 from phytoscope.trust.trust import Trust
 
 _GOLDEN_FOLDER: Final = "golden"
+MOST_GOLDEN: Final = 1000
+"""A received package must not keep a machine busy for hours."""
 # Another processor rounds differently; a wrong class name, scale or weight is off by far more.
 GOLDEN_TOLERANCE: Final = 1e-3
 NOVELTY_TOLERANCE: Final = 1e-2
@@ -157,6 +159,9 @@ def compare_golden(predictor: Predictor, files: PackageFiles, answers: str = GOL
         rows = json.loads(content.decode("utf-8"))
         if not isinstance(rows, list) or not rows:
             message = "it is not a list of images with answers"
+            raise ValueError(message)
+        if len(rows) > MOST_GOLDEN:
+            message = f"it lists {len(rows)} images, allowed are {MOST_GOLDEN}"
             raise ValueError(message)
         # Numbers that no model gives overflow, which is a difference and no event.
         with np.errstate(all="ignore"):

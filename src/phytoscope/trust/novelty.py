@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from functools import cached_property
 from typing import Any, Final, cast
 
 import numpy as np

@@ -131,6 +131,7 @@ def test_names_with_markup_stay_text(visit_page, serve):
     card.get_by_text("I know better").click()
     card.locator(".facts summary").click()
     assert MARKUP in card.inner_text()
+    visit.wait_kept(1)
     page.reload()
     page.wait_for_selector("#earlier summary")
     assert f"{MARKUP}.png" in page.locator("#earlier").inner_text()

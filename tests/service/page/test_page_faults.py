@@ -105,9 +105,9 @@ def test_waiting_picture_can_be_cancelled(visit):
     page.route("**/v1/predict", lambda route: route.fulfill(status=429, json=BUSY, headers={"Retry-After": "30"}))
     visit.drop(*[(f"leaf{number}.png", draw_picture()) for number in range(4)])
     page.get_by_role("button", name="Cancel leaf0.png").click()
-    page.wait_for_function("document.querySelectorAll('#answers .answer').length === 3")
+    page.wait_for_function("() => document.querySelectorAll('#answers .answer').length === 3")
     page.get_by_role("button", name="Cancel all that wait").click()
-    page.wait_for_function("document.querySelectorAll('#answers .answer').length === 0")
+    page.wait_for_function("() => document.querySelectorAll('#answers .answer').length === 0")
     assert not page.locator("#now").is_visible()
 
 
@@ -120,7 +120,7 @@ def test_lost_connection_is_told_and_goes_on_by_itself(visit):
     assert page.get_by_role("alert").get_by_text("cannot be reached").is_visible()
     visit.context.set_offline(False)
     cards.first.get_by_text("You can act on this").wait_for()
-    page.wait_for_function("document.getElementById('notice').textContent === ''")
+    page.wait_for_function("() => document.getElementById('notice').textContent === ''")
 
 
 def test_key_is_asked_for_and_kept_until_the_tab_is_closed(visit_page, serve, tmp_path):

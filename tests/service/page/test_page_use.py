@@ -47,16 +47,23 @@ def test_every_state_can_be_used_by_everybody(visit_page, serve, scheme, width):
 
 def test_everything_is_reached_with_the_keyboard(visit):
     """The first stop skips to the pictures; the place to drop them is a button that opens the chooser."""
-    page = visit.open()
+    page, choosers = visit.page, []
+
+    def note(chooser):
+        choosers.append(chooser)
+
+    # Long before it is needed, because the browser is told of it in the background.
+    page.on("filechooser", note)
+    visit.open()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the pictures"
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "drop"
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
-    chooser.value.set_files([{"name": "leaf.png", "mimeType": "image/png", "buffer": draw_picture()}])
+    page.keyboard.press("Enter")
+    visit.wait_until(lambda: choosers)
+    choosers[0].set_files([{"name": "leaf.png", "mimeType": "image/png", "buffer": draw_picture()}])
     visit.wait_for(1)
     seen = []
     for _ in range(12):
@@ -109,7 +116,7 @@ def test_german_reader_gets_german(visit_page, serve):
     assert "Danach können Sie handeln" in card.inner_text()
     assert "," in card.locator(".headline").inner_text()
     page.get_by_role("button", name="English").click()
-    page.wait_for_function("document.documentElement.lang === 'en'")
+    page.wait_for_function("() => document.documentElement.lang === 'en'")
     assert "You can act on this" in card.inner_text()
     assert "." in card.locator(".headline").inner_text()
     page.reload()
@@ -121,7 +128,7 @@ def test_history_survives_a_reload_and_can_be_deleted(visit):
     """Earlier answers open into whole ones, never leave the browser, and go when told to, after a question."""
     page = visit.open()
     visit.ask(*PICTURES)
-    page.wait_for_timeout(200)
+    visit.wait_kept(3)
     page.reload()
     page.wait_for_selector("#earlier summary")
     lines = page.locator("#earlier > details")
@@ -136,7 +143,7 @@ def test_history_survives_a_reload_and_can_be_deleted(visit):
     assert lines.count() == 3
     page.get_by_role("button", name="Delete all answers").click()
     page.get_by_role("button", name="Delete", exact=True).click()
-    page.wait_for_function("document.querySelectorAll('#earlier > details').length === 0")
+    page.wait_for_function("() => document.querySelectorAll('#earlier > details').length === 0")
     page.reload()
     page.wait_for_selector("html[data-ready]", state="attached")
     assert not page.locator("#past").is_visible()
@@ -149,7 +156,7 @@ def test_table_holds_every_answer(visit_page, serve, locale, delimiter, mark):
     visit = visit_page(served.url, locale=locale)
     page = visit.open()
     visit.ask(("=1+1.png", draw_picture()), ("notes.txt", b"none"))
-    page.wait_for_timeout(200)
+    visit.wait_kept(1)
     with page.expect_download() as download:
         page.locator("#export").click()
     assert download.value.suggested_filename.endswith(".csv")
@@ -163,6 +170,22 @@ def test_table_holds_every_answer(visit_page, serve, locale, delimiter, mark):
     assert mark in rows[0]["probability"]
     assert rows[0]["verdict"] == "accept"
     assert rows[0]["model_id"] == served.predictor.description.model_id
+
+
+def test_each_number_has_columns_of_its_own(visit_page, serve):
+    """All targets with their units and intervals, and what was given beside the picture."""
+    visit = visit_page(serve("several").url)
+    page = visit.open()
+    page.get_by_role("spinbutton", name="Age").fill("12")
+    visit.ask(("plant.png", draw_picture()))
+    visit.wait_kept(1)
+    with page.expect_download() as download:
+        page.locator("#export").click()
+    (row,) = csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8-sig")))
+    answer = serve("several").predictor.predict(draw_picture(), covariates={"age": 12})
+    assert float(row["value_fresh_weight"]) == pytest.approx(answer.value, abs=1e-3)
+    assert float(row["upper_leaves"]) == pytest.approx(answer.uppers["leaves"], abs=1e-3)
+    assert (row["unit_fresh_weight"], row["given_age"], row["label"]) == ("g", "12", "")
 
 
 def test_cells_of_the_table_are_safe_in_a_spreadsheet(visit):

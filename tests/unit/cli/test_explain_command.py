@@ -15,6 +15,7 @@ from phytoscope.models.meaning import Meaning
 from phytoscope.models.network import PlantNetwork, read_backbone_input
 from phytoscope.predict.description import describe_meaning
 from phytoscope.predict.package import save_package
+from phytoscope.predict.package_archive import pack_package
 from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.choices import OnnxExport, ResizeMode
 from phytoscope.schema.config import ModelConfig
@@ -87,6 +88,13 @@ def test_package_alone_will_do_and_an_older_folder_is_replaced_only_on_demand(ru
     assert isinstance(refused, ConfigError)
     assert "is not a folder of explanations" in str(refused)
     assert (photos / "0.png").is_file()
+
+
+def test_package_may_be_one_file(run, photos, tmp_path) -> None:
+    """A .phyto file will do as well as its folder."""
+    pack_package(run / "package", tmp_path / "leaves.phyto")
+    result = call(tmp_path / "leaves.phyto", photos / "0.png", "--output", tmp_path / "why", "--method", "layer_cam")
+    assert result.exit_code == 0, result.output
 
 
 def test_mistakes_are_named(run, photos, tmp_path, monkeypatch) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError, StorageError
-from phytoscope.predict import table_writer
+from phytoscope.predict import sources, table_writer
 from phytoscope.predict.batch import predict_files
 from phytoscope.predict.sources import count_skipped, list_images
 from phytoscope.schema.progress import SilentProgress
@@ -111,10 +111,7 @@ class TestListImages:
         assert next(images).name == "0.png"
         assert sum(1 for _ in itertools.islice(images, 5000)) == 5000
         kept = tracemalloc.take_snapshot().filter_traces(
-            [
-                tracemalloc.Filter(inclusive=True, filename_pattern=name)
-                for name in (sources_module.__file__, csv.__file__)
-            ]
+            [tracemalloc.Filter(inclusive=True, filename_pattern=name) for name in (sources.__file__, csv.__file__)]
         )
         tracemalloc.stop()
         assert sum(trace.size for trace in kept.traces) < 300_000, "the list's own lines; other threads may hold more"

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import pickle
 import pickletools
 import sys
@@ -150,6 +151,14 @@ def test_deeply_nested_tables(package) -> None:
         (package / "package.json").write_bytes(content)
         with pytest.raises(PackageError, match=r"damaged|not what it was"):
             load_package(package)
+
+
+def test_too_many_golden_images(package) -> None:
+    """A list without end would keep the machine busy for hours."""
+    rows = json.loads((package / "golden.json").read_text())
+    change_part(package, "golden.json", json.dumps(rows * 501).encode())
+    with pytest.raises(PackageError, match="it lists 1002 images, allowed are 1000"):
+        verify_package(package)
 
 
 def test_huge_description(package) -> None:

@@ -13,6 +13,7 @@ from factories.packages import change_description
 from factories.watched import draw_photos, make_watched_package
 from phytoscope.errors import ArtifactError, ConfigError, DataNotFoundError, DataValidationError, PackageError
 from phytoscope.predict.package import load_package
+from phytoscope.predict.package_archive import pack_package
 from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.operate import MonitorConfig
 from phytoscope.schema.table import GROUP_ID, SHA256, Task
@@ -287,6 +288,13 @@ def test_a_package_without_reference_or_trust_is_refused(package, tmp_path):
         load_package(old)
         with pytest.raises((ArtifactError, PackageError), match="earlier version"):
             look_for_drift(_ask(old, tmp_path, "new"))
+
+
+def test_a_package_that_is_one_file_goes_on_watching(package, watch):
+    """The reference and what the model has seen are read from a .phyto file as from the folder."""
+    pack_package(package, watch / "model.phyto")
+    look = look_for_drift(_ask(watch / "model.phyto", watch, "day0"))
+    assert (look.n_new, look.n_known, look.is_new_series) == (0, 60, False)
 
 
 def test_foreign_folders_are_left_alone(package, tmp_path):

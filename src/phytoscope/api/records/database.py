@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, select, text
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from phytoscope.api.records.address import hide_password, read_url
 from phytoscope.api.records.migrate import read_revision, upgrade_tables
-from phytoscope.api.records.tables import PREDICTIONS
 from phytoscope.errors import ArtifactError, StorageError
 
 BUSY_S: Final = 5.0
@@ -136,15 +135,6 @@ class Database:
                 yield connection
             # What is written into a file that has no name any more is gone.
             self._check_file()
-
-    def fits(self) -> bool:
-        """Whether the tables are there."""
-        try:
-            with self.reading() as connection:
-                connection.execute(select(PREDICTIONS.c.id).limit(1))
-        except StorageError:
-            return False
-        return True
 
     def compact(self) -> None:
         """Gives the space of deleted rows back, so that nothing of them can be found in the file.

@@ -25,7 +25,7 @@ def told(ledger):
         make_prediction(4),
         make_prediction(5, model_id="fedcba9876543210", model_name="other leaves", model_version="2"),
     ]
-    plants = [make_weight(6, model_id="w" * 16, model_name="plants"), make_weight(7, model_id="w" * 16, model_name="plants")]
+    plants = [make_weight(number, model_id="w" * 16, model_name="plants") for number in (6, 7)]
     ledger.add_predictions([*leaves, *plants])
     for feedback in (
         make_feedback(0, about=0, label="scab"),

@@ -107,7 +107,8 @@ def test_what_hangs_behind_a_jpeg_goes():
 def test_preview_in_the_first_segment_goes():
     """A small preview in the JFIF segment, which may show what was cut off, is left out."""
     content = save(make_picture(), "JPEG")
-    preview = b"\xff\xe0" + struct.pack(">H", 16 + 12) + b"JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x02\x02" + b"GPSSECRET123"
+    head = b"\xff\xe0" + struct.pack(">H", 16 + 12)
+    preview = head + b"JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x02\x02" + b"GPSSECRET123"
     bare = check_bare(b"\xff\xd8" + preview + content[20:], ".jpg")
     assert bare[:20] == b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
 
@@ -178,7 +179,14 @@ def test_orientation_is_read_in_both_byte_orders(order):
 
 @pytest.mark.parametrize(
     "record",
-    [b"", b"XX", b"II*\x00", b"II*\x00\xff\xff\xff\xff", struct.pack("<2sHIHHHIHH", b"II", 42, 8, 1, 0x0112, 3, 1, 99, 0)],
+    [
+        b"",
+        b"XX",
+        b"II*\x00",
+        b"II*\x00\xff\xff\xff\xff",
+        struct.pack("<2sHIH", b"II", 42, 8, 0),
+        struct.pack("<2sHIHHHIHH", b"II", 42, 8, 1, 0x0112, 3, 1, 99, 0),
+    ],
 )
 def test_nonsense_orientation_is_upright(record):
     """A record that cannot be read says nothing."""

@@ -13,7 +13,7 @@ from phytoscope.api.records.deletion import Deleted, Doomed, count_doomed, delet
 from phytoscope.api.records.reading import Wanted, iterate_records
 from phytoscope.errors import ConfigError, StorageError
 
-SECRET = "a comment that nobody shall find"
+WRITTEN = "a comment that nobody shall find"
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def photos(ledger, tmp_path):
         for number, place in enumerate((0, 0, 1))
     ]
     ledger.add_predictions([*records, make_prediction(3)])
-    ledger.add_feedback(make_feedback(0, about=0, label="scab", comment=SECRET))
+    ledger.add_feedback(make_feedback(0, about=0, label="scab", comment=WRITTEN))
     ledger.add_feedback(make_feedback(1, about=2, label="scab"))
     return hashes
 
@@ -60,11 +60,11 @@ def test_before_a_time(ledger, photos):
 @pytest.mark.parametrize("compact", [True, False])
 def test_nothing_is_left_in_the_files(ledger, photos, tmp_path, compact):
     """Neither the database nor its log holds a word of what was deleted."""
-    assert SECRET.encode() in read_everything(tmp_path)
+    assert WRITTEN.encode() in read_everything(tmp_path)
     delete_records(ledger.database, ledger.images, Doomed(everything=True), compact=compact)
     found = read_everything(tmp_path)
     assert left(ledger) == []
-    assert SECRET.encode() not in found
+    assert WRITTEN.encode() not in found
     assert b"secret model" not in found
     assert not [path for path in (tmp_path / "images").rglob("*") if path.is_file()]
 

@@ -233,9 +233,10 @@ def check_trouble(steps, words, before=10):
 def test_full_disk(tmp_path):
     """On a disk that is really full answers wait or are counted as lost, and are written when there is room again."""
     mount = f"mount -t tmpfs -o size=600k tmpfs {tmp_path}"
-    if subprocess.run(["unshare", "--mount", "--map-root-user", "sh", "-c", mount], check=False).returncode != 0:
+    alone = [shutil.which("unshare") or "false", "--mount", "--map-root-user", "sh", "-c"]
+    if subprocess.run([*alone, mount], check=False).returncode != 0:
         pytest.skip("this computer does not let a test mount a small disk of its own")
-    before = ["unshare", "--mount", "--map-root-user", "sh", "-c", f'{mount} && exec "$@"', "sh"]
+    before = [*alone, f'{mount} && exec "$@"', "sh"]
     check_trouble(run_trouble("full", tmp_path / "disk", *before), "the disk is full")
 
 

@@ -1,7 +1,9 @@
 """Every engine gives the answers of torch, for every kind of model, and what cannot be used is refused."""
 
 import dataclasses
+import shutil
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,19 +40,37 @@ def cache(tmp_path, monkeypatch) -> Path:
     return tmp_path / "cache" / "phytoscope" / "engines"
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """Where packages lie that were made once: writing a graph takes seconds."""
+    return tmp_path_factory.mktemp("made")
+
+
+@pytest.fixture
+def make_whole(made, tmp_path) -> Callable[..., Path]:
+    """Makes a package with an ONNX file, a copy of one that was made before."""
+
+    def make(meaning: str = "classes", **changes) -> Path:
+        kept = made / f"{meaning} {changes}"
+        if not kept.exists():
+            write_whole(kept, meaning, **changes)
+        return Path(shutil.copytree(kept, tmp_path / f"whole {meaning} {changes}")) / "package"
+
+    return make
+
+
 @pytest.fixture
 def pixels() -> np.ndarray:
     """Five squares."""
     return np.random.default_rng(3).integers(0, 256, (5, SIDE, SIDE, 3), dtype=np.uint8)
 
 
-def make_whole(folder: Path, meaning: str = "classes", **changes) -> Path:
-    """A package with an ONNX file."""
+def write_whole(folder: Path, meaning: str, **changes) -> None:
+    """Writes a package with an ONNX file."""
     predictor = make_package(folder / "plain", meaning)
     predictor.description = dataclasses.replace(predictor.description, **changes)
     photos = sorted((folder / "photos").iterdir())
     save_package(predictor, photos, folder / "package", onnx=OnnxExport.always, limitations=[])
-    return folder / "package"
 
 
 def make_ensemble(folder: Path, meaning: str) -> Path:
@@ -87,65 +107,69 @@ def assert_same(package: Path, runtime: Runtime, pixels: np.ndarray) -> None:
 
 @pytest.mark.parametrize("runtime", OTHERS)
 @pytest.mark.parametrize("meaning", MEANINGS)
-def test_answers_are_those_of_torch(tmp_path, pixels, runtime, meaning) -> None:
+def test_answers_are_those_of_torch(make_whole, pixels, runtime, meaning) -> None:
     """For classes and numbers, with and without covariates."""
-    assert_same(make_whole(tmp_path, meaning), runtime, pixels)
+    assert_same(make_whole(meaning), runtime, pixels)
 
 
 @pytest.mark.parametrize("runtime", OTHERS)
-def test_views_are_made_on_every_engine(tmp_path, pixels, runtime) -> None:
+def test_views_are_made_on_every_engine(make_whole, pixels, runtime) -> None:
     """The file holds one look at an image; turned and mirrored looks are averaged outside of it."""
-    package = make_whole(tmp_path, views=4)
+    package = make_whole(views=4)
     assert_same(package, runtime, pixels)
-    single = make_whole(tmp_path / "single")
-    assert np.abs(load_package(package).predict_pixels(pixels) - load_package(single).predict_pixels(pixels)).max() > 1e-4
+    single = make_whole()
+    assert (
+        np.abs(load_package(package).predict_pixels(pixels) - load_package(single).predict_pixels(pixels)).max() > 1e-4
+    )
 
 
-@pytest.mark.parametrize("runtime", OTHERS)
 @pytest.mark.parametrize("meaning", ["classes", "several"])
-def test_ensembles_run_on_every_engine(tmp_path, pixels, runtime, meaning) -> None:
+def test_ensembles_run_on_every_engine(tmp_path, pixels, meaning) -> None:
     """All outputs of all networks, and the features of the first."""
-    assert_same(make_ensemble(tmp_path, meaning), runtime, pixels)
+    package = make_ensemble(tmp_path, meaning)
+    for runtime in OTHERS:
+        assert_same(package, runtime, pixels)
 
 
-@pytest.mark.parametrize("runtime", OTHERS)
-def test_package_without_onnx_is_translated_once(tmp_path, pixels, runtime, cache, monkeypatch) -> None:
-    """The translation is kept in the user's cache, and is not made again."""
+def test_package_without_onnx_is_translated_once(tmp_path, pixels, cache, monkeypatch) -> None:
+    """The translation is kept in the user's cache, and is not made again for another runtime."""
     make_package(tmp_path / "package")
-    assert_same(tmp_path / "package", runtime, pixels)
+    assert_same(tmp_path / "package", Runtime.onnxruntime, pixels)
     assert len(list(cache.glob("*.onnx"))) == 1
     monkeypatch.setattr(build, "export_onnx", None)
-    assert_same(tmp_path / "package", runtime, pixels)
+    assert_same(tmp_path / "package", Runtime.openvino, pixels)
 
 
-def test_cache_that_cannot_be_written_is_done_without(tmp_path, pixels, monkeypatch) -> None:
+def test_cache_that_cannot_be_written_is_done_without(tmp_path, pixels, monkeypatch, make_whole) -> None:
     """A file where the folder should be: the engine is built all the same."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     make_package(tmp_path / "package")
     assert_same(tmp_path / "package", Runtime.onnxruntime, pixels)
-    predictor = load_package(tmp_path / "package")
-    equip_predictor(predictor, open_files(tmp_path / "package"), Runtime.auto)
+    package = make_whole()
+    predictor = load_package(package)
+    equip_predictor(predictor, open_files(package), Runtime.auto)
     assert predictor.engine.runtime is not Runtime.auto
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", OTHERS)
-def test_old_file_without_features_is_translated_anew(tmp_path, pixels, runtime, cache) -> None:
+def test_old_file_without_features_is_translated_anew(make_whole, pixels, runtime, cache) -> None:
     """ONNX files of format 1 give outputs alone; novelty needs the features too."""
     onnx = pytest.importorskip("onnx")
-    package = make_whole(tmp_path)
+    package = make_whole()
     graph = onnx.load(package / ONNX_NAME)
     del graph.graph.output[1]
     onnx.save(graph, package / ONNX_NAME)
-    seal_package(package, load_package(tmp_path / "plain").description)
+    seal_package(package, load_package(package.parent / "plain").description)
     assert_same(package, runtime, pixels)
     assert len(list(cache.glob("*.onnx"))) == 1
 
 
-def test_many_threads_get_their_own_answers(tmp_path) -> None:
+def test_many_threads_get_their_own_answers(make_whole) -> None:
     """Calls side by side, more of them than there are requests, do not mix up their images."""
-    predictor = load_package(make_whole(tmp_path))
-    files = open_files(tmp_path / "package")
+    package = make_whole()
+    predictor, files = load_package(package), open_files(package)
     rng = np.random.default_rng(0)
     batches = [rng.integers(0, 256, (count, SIDE, SIDE, 3), dtype=np.uint8) for count in (1, 3, 7, 1, 2) * 4]
     expected = [predictor.look(batch)[0] for batch in batches]
@@ -157,19 +181,19 @@ def test_many_threads_get_their_own_answers(tmp_path) -> None:
             np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
-def test_an_image_gets_the_same_numbers_in_any_company(tmp_path, pixels) -> None:
+def test_an_image_gets_the_same_numbers_in_any_company(make_whole, pixels) -> None:
     """In OpenVINO, bit for bit: images are computed one by one."""
-    model = read_openvino((make_whole(tmp_path) / ONNX_NAME).read_bytes())
+    model = read_openvino((make_whole() / ONNX_NAME).read_bytes())
     engine = build_openvino_engine(model, SIDE, 2)
     together = engine.look(pixels, None)[0]
     assert np.array_equal(together[:3], engine.look(pixels[:3], None)[0])
     assert np.array_equal(together[::-1], engine.look(np.ascontiguousarray(pixels[::-1]), None)[0])
 
 
-def test_requests_are_free_again_after_a_fault(tmp_path, pixels) -> None:
+def test_requests_are_free_again_after_a_fault(make_whole, pixels) -> None:
     """Images of another size are refused, and the next ones are answered."""
-    predictor = load_package(make_whole(tmp_path))
-    engine = choose_engine(predictor, open_files(tmp_path / "package"), Runtime.openvino, cores=2)
+    package = make_whole()
+    engine = choose_engine(load_package(package), open_files(package), Runtime.openvino, cores=2)
     expected = engine.look(pixels, None)[0]
     for _ in range(3):
         with pytest.raises(RuntimeError):
@@ -178,12 +202,12 @@ def test_requests_are_free_again_after_a_fault(tmp_path, pixels) -> None:
 
 
 @pytest.mark.parametrize("runtime", OTHERS)
-def test_other_numbers_are_refused(tmp_path, runtime) -> None:
+def test_other_numbers_are_refused(tmp_path, runtime, make_whole) -> None:
     """A file of another network under a right hash is found out by its answers."""
-    package, other = make_whole(tmp_path), make_package(tmp_path / "other" / "package")
+    package, other = make_whole(), make_package(tmp_path / "other" / "package")
     other.network.head.weight.data *= 1.5
     export_onnx(other, package / ONNX_NAME)
-    seal_package(package, load_package(tmp_path / "plain").description)
+    seal_package(package, load_package(package.parent / "plain").description)
     with pytest.raises(ConfigError, match=rf"{runtime.value} cannot run .* differ from torch by .*runtime=torch"):
         choose_engine(load_package(package), open_files(package), runtime)
 
@@ -204,9 +228,9 @@ def test_differences_are_told(tmp_path, pixels) -> None:
 
 
 @pytest.mark.parametrize("runtime", OTHERS)
-def test_missing_runtime_is_named(tmp_path, runtime, monkeypatch) -> None:
+def test_missing_runtime_is_named(make_whole, runtime, monkeypatch) -> None:
     """With the extra that brings it; `auto` takes another one."""
-    package = make_whole(tmp_path)
+    package = make_whole()
     monkeypatch.setitem(sys.modules, runtime.value, None)
     predictor, files = load_package(package), open_files(package)
     with pytest.raises(MissingDependencyError, match=rf"'{runtime.value}' is needed here"):
@@ -214,20 +238,20 @@ def test_missing_runtime_is_named(tmp_path, runtime, monkeypatch) -> None:
     assert choose_engine(predictor, files, Runtime.auto).runtime is not runtime
 
 
-def test_engine_that_breaks_the_golden_answers_is_refused(tmp_path) -> None:
+def test_engine_that_breaks_the_golden_answers_is_refused(make_whole) -> None:
     """The last proof of an engine is what the package keeps."""
-    package = make_whole(tmp_path)
+    package = make_whole()
     rows = read_json(package / GOLDEN_NAME)
     rows[0]["answer"] = rows[0]["answer"][::-1]
     write_json(package / GOLDEN_NAME, rows)
-    seal_package(package, load_package(tmp_path / "plain").description)
+    seal_package(package, load_package(package.parent / "plain").description)
     with pytest.raises(PackageError, match=r"onnxruntime \(float32\) does not reproduce the golden answers"):
         equip_predictor(load_package(package), open_files(package), Runtime.onnxruntime)
 
 
-def test_eight_bits_must_be_there(tmp_path) -> None:
+def test_eight_bits_must_be_there(make_whole) -> None:
     """A package without them names the command; other runtimes than OpenVINO do not compute them."""
-    package = make_whole(tmp_path)
+    package = make_whole()
     predictor, files = load_package(package), open_files(package)
     with pytest.raises(PackageError, match=r"no network in 8 bits: `phytoscope export RUN"):
         choose_engine(predictor, files, Runtime.auto, Precision.int8)
@@ -238,9 +262,9 @@ def test_eight_bits_must_be_there(tmp_path) -> None:
 class TestAuto:
     """The fastest runtime, by measurement."""
 
-    def test_choice_is_measured_once(self, tmp_path, cache) -> None:
+    def test_choice_is_measured_once(self, make_whole, cache) -> None:
         """And kept: the second time it is said and not measured."""
-        package, said = make_whole(tmp_path), []
+        package, said = make_whole(), []
         predictor, files = load_package(package), open_files(package)
         first = choose_engine(predictor, files, Runtime.auto, say=said.append)
         (kept,) = cache.glob("*.json")
@@ -257,9 +281,9 @@ class TestAuto:
         assert "when it was measured on this machine" in said[1]
 
     @pytest.mark.parametrize("content", ["{", "[]", '{"runtime": "abacus", "batch_size": 1, "rates": {}}'])
-    def test_damaged_choice_is_measured_again(self, tmp_path, cache, content) -> None:
+    def test_damaged_choice_is_measured_again(self, make_whole, cache, content) -> None:
         """It is replaced by a whole one."""
-        package = make_whole(tmp_path)
+        package = make_whole()
         predictor, files = load_package(package), open_files(package)
         choose_engine(predictor, files, Runtime.auto)
         (kept,) = cache.glob("*.json")
@@ -267,19 +291,19 @@ class TestAuto:
         choose_engine(predictor, files, Runtime.auto)
         assert read_json(kept)["rates"]
 
-    def test_what_cannot_run_is_passed_over_with_a_word(self, tmp_path) -> None:
+    def test_what_cannot_run_is_passed_over_with_a_word(self, make_whole) -> None:
         """A file that is no graph leaves torch, and both others are said to fail."""
-        package, said = make_whole(tmp_path), []
+        package, said = make_whole(), []
         (package / ONNX_NAME).write_bytes(b"no graph")
-        seal_package(package, load_package(tmp_path / "plain").description)
+        seal_package(package, load_package(package.parent / "plain").description)
         engine = choose_engine(load_package(package), open_files(package), Runtime.auto, say=said.append)
         assert engine.runtime is Runtime.torch
         assert [line.split()[0] for line in said[:2]] == ["onnxruntime", "openvino"]
         assert all("cannot run this network" in line for line in said[:2])
 
-    def test_other_cores_are_measured_apart(self, tmp_path, cache) -> None:
+    def test_other_cores_are_measured_apart(self, make_whole, cache) -> None:
         """What is fastest on one core may not be on four."""
-        package = make_whole(tmp_path)
+        package = make_whole()
         predictor, files = load_package(package), open_files(package)
         for cores in (1, 2):
             choose_engine(predictor, files, Runtime.auto, cores=cores)

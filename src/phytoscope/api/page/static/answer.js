@@ -33,13 +33,14 @@ export function drawAnswer(entry, { level = "h3" } = {}) {
   const ids = [`file-${count}`, `head-${count}`];
   const verdict = verdictOf(entry);
   const actions = make("div", { className: "actions" });
-  const photo = make("div", { className: "photo" }, entry.thumb ? make("img", { src: entry.thumb, alt: t("photo_alt", { name: entry.name }) }) : makeIcon("none"));
+  const photo = make("div", { className: "photo" }, entry.thumb ? make("img", { src: entry.thumb, alt: t("photo_alt", { name: entry.name }) }) : makeIcon("picture"));
   const said = make(
     "div",
     { className: "said" },
     make("p", { className: "file", id: ids[0] }, entry.name),
     make("p", { className: "verdict" }, makeIcon(verdict), make("strong", {}, t(`verdict_${verdict}`))),
     make(level, { id: ids[1], tabIndex: -1, className: "headline" }, headlineOf(entry)),
+    isClass(entry.model) || entry.prediction.error || verdict === "reject" ? null : make("p", { className: "what" }, readable(entry.model.target_name)),
     entry.prediction.error ? describeFault(entry.prediction.error) : describe(entry),
     actions,
     entry.prediction.error ? null : drawDetails(entry),

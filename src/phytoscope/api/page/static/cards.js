@@ -120,7 +120,7 @@ export class Cards {
   }
 
   #frame(job, kind, headline, ...parts) {
-    const photo = make("div", { className: "photo" }, job.thumb ? make("img", { src: job.thumb, alt: t("photo_alt", { name: job.name }) }) : makeIcon(kind === "error" ? "error" : "reject"));
+    const photo = make("div", { className: "photo" }, job.thumb ? make("img", { src: job.thumb, alt: t("photo_alt", { name: job.name }) }) : makeIcon(kind === "error" ? "error" : "picture"));
     const verdict = kind === "error" ? make("p", { className: "verdict" }, makeIcon("error"), make("strong", {}, t("verdict_error"))) : "";
     const said = make("div", { className: "said" }, make("p", { className: "file" }, job.name), verdict, make("h3", { className: "headline", tabIndex: -1 }, headline), ...parts);
     return make("article", { className: `card answer ${kind}`, "aria-label": job.name }, photo, said);

@@ -44,7 +44,7 @@ export class Past {
       make("span", { className: `mark ${verdict}` }, makeIcon(verdict), t(`verdict_${verdict}`)),
       make("span", { className: "note" }, `${entry.name} · ${formatTime(entry.at)}`),
     );
-    const picture = entry.thumb ? make("img", { src: entry.thumb, alt: "" }) : makeIcon("none");
+    const picture = entry.thumb ? make("img", { src: entry.thumb, alt: "" }) : makeIcon("picture");
     const line = make("details", { className: "line-of-past" }, make("summary", {}, picture, words));
     line.addEventListener("toggle", () => {
       if (!line.open || line.children.length > 1) return;

@@ -26,12 +26,11 @@ function makeRow(entry, names, known) {
     label_set: (prediction.label_set ?? []).join(" | "),
   };
   for (const name of names) {
-    const unit = prediction.units?.[name];
     Object.assign(row, {
-      [name]: prediction.values?.[name],
-      [`${name}_lower`]: prediction.lowers?.[name],
-      [`${name}_upper`]: prediction.uppers?.[name],
-      [`${name}_unit`]: unit,
+      [`value_${name}`]: prediction.values?.[name],
+      [`lower_${name}`]: prediction.lowers?.[name],
+      [`upper_${name}`]: prediction.uppers?.[name],
+      [`unit_${name}`]: prediction.units?.[name],
     });
   }
   for (const name of known) row[`given_${name}`] = entry.covariates?.[name];

@@ -87,5 +87,6 @@ def change_description(folder: Path, edit: Callable[[dict[str, Any]], object]) -
 
 def change_part(folder: Path, name: str, content: bytes) -> None:
     """Puts other bytes into a part, and makes all hashes fit."""
+    (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_bytes(content)
     change_description(folder, lambda about: about["sha256"].update({name: hash_file(folder / name)}))

@@ -29,7 +29,7 @@ def _ask(service, *bodies, **settings):
             requests.post(f"{service.url}/v1/predict", timeout=60, **settings, **body)
 
 
-@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("log_format", ["text", pytest.param("json", marks=pytest.mark.slow)])
 def test_the_log_tells_nothing_of_what_was_sent(package, log_format):
     """At the most talkative level, after good and bad requests of all three ways: no name, key, value or content."""
     photo, bad = encode_photo(3), draw_hostile_files()["JPEG cut in the middle"]

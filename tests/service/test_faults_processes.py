@@ -11,13 +11,13 @@ import psutil
 import pytest
 import requests
 import torch
-from factories.services import running_service
 
 from factories.hostile_files import draw_png, encode_photo
 from factories.packages import draw_photo, make_package
 from factories.process_trees import wait_until
 from factories.raw_http import Line, ask_once, crowd, get, post
 from factories.service_load import under_load
+from factories.services import running_service
 from phytoscope.predict.package import save_package
 from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.choices import OnnxExport
@@ -109,7 +109,7 @@ def test_a_killed_worker_is_replaced_and_the_other_one_goes_on(package):
         _check_right(load, predictor)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_what_was_taken_is_answered_before_the_service_ends(package, number):
     """Told to stop while 24 requests wait for large pictures, it answers all of them and ends with code 0."""
     folder, _ = package
@@ -134,6 +134,7 @@ def test_what_was_taken_is_answered_before_the_service_ends(package, number):
         assert service.process.wait(60) == 0
 
 
+@pytest.mark.slow
 def test_nobody_is_left_behind(package):
     """When the service has ended, whichever way, so have all its processes."""
     folder, _ = package
@@ -231,6 +232,7 @@ def test_a_newer_model_takes_over_without_a_lost_request(tmp_path):
     assert changes[-1] == order[-1]
 
 
+@pytest.mark.slow
 def test_a_broken_newer_package_is_refused(tmp_path):
     """Half a package in the place of the model: the old one goes on answering, and readyz says why."""
     folder = tmp_path / "package"
@@ -245,11 +247,13 @@ def test_a_broken_newer_package_is_refused(tmp_path):
         told = wait_until(lambda: requests.get(f"{service.url}/readyz", timeout=30).json().get("reload_error"))
         load.wait_for_more(10)
         assert requests.get(f"{service.url}/readyz", timeout=30).status_code == 200
-    assert "model.safetensors" in told
+    assert "refused" in told
+    assert "model.safetensors" in service.log()
     assert load.statuses() == {200}
     _check_right(load, predictor)
 
 
+@pytest.mark.slow
 def test_slow_clients_do_not_keep_others_waiting(package):
     """200 clients that send a byte now and then: others are answered as before, and the slow ones are sent away."""
     folder, _ = package

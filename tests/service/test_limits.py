@@ -149,7 +149,18 @@ def test_bomb_is_refused_by_its_header(service):
     Image.fromarray(np.zeros((3000, 3000), np.uint8)).save(stream, "PNG")
     answer = service.ask(stream.getvalue())
     assert answer.status_code == 422
-    assert "0.5 megapixels" in answer.json()["predictions"][0]["error"]["message"]
+    error = answer.json()["predictions"][0]["error"]
+    assert error["code"] == "too_large"
+    assert "0.5 megapixels (serve.max_megapixels)" in error["message"]
+
+
+def test_page_from_elsewhere_is_refused(service, photo):
+    """A form of another page that a browser sends is not answered, and a borrowed name is told nothing."""
+    foreign = service.ask(photo, "image/jpeg", headers={"Origin": "https://evil.example.org"})
+    borrowed = requests.get(f"{service.url}/v1/models", headers={"Host": "evil.example.org"}, timeout=30)
+    for answer in (foreign, borrowed):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
+    assert service.ask(photo, "image/jpeg", headers={"Origin": service.url}).status_code == 200
 
 
 def test_too_much_at_once_is_told_to_come_back(service, photo):

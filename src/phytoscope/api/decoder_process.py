@@ -20,6 +20,7 @@ from typing import Any, Final
 import cv2
 
 from phytoscope.errors import ImageReadError
+from phytoscope.transforms.decode import ImageTooLargeError
 from phytoscope.transforms.photo import read_photo
 from phytoscope.transforms.preprocess import Preprocess
 
@@ -54,8 +55,12 @@ def main(words: list[str]) -> None:
 
 
 def _decode(content: bytes, parameters: bytes, squares: mmap.mmap) -> dict[str, Any]:
+    preprocess = _read_preprocess(parameters)
     try:
-        photo = read_photo(content, _read_preprocess(parameters), measured=True)
+        photo = read_photo(content, preprocess, measured=True)
+    except ImageTooLargeError as error:
+        limit = f"{preprocess.max_megapixels:g} megapixels (serve.max_megapixels)"
+        return {"code": "too_large", "reason": f"{error.size} are more than the limit of {limit}; send a smaller copy"}
     except ImageReadError as error:
         if isinstance(error.__cause__, MemoryError):
             return {"code": "too_large", "reason": "its pixels need more memory than the service gives to one image"}

@@ -49,7 +49,6 @@ INTERNAL: Final = Fault(
 FAULTS: Final[tuple[tuple[type[BaseException], Fault], ...]] = (
     (RecordNotFoundError, Fault(404, "not_found")),
     (DataNotFoundError, Fault(404, "not_found")),
-    (RecordNotFoundError, Fault(404, "not_found")),
     (ConfigError, Fault(422, "bad_request")),
     (ImageReadError, Fault(422, "bad_request")),
     (DataValidationError, Fault(422, "bad_request")),
@@ -60,6 +59,7 @@ FAULTS: Final[tuple[tuple[type[BaseException], Fault], ...]] = (
 CODE_OF_STATUS: Final = {
     400: "bad_request",
     401: "unauthorised",
+    403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
     408: "timeout",

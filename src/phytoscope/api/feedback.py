@@ -41,7 +41,9 @@ async def take_feedback(request: Request) -> Response:
     record = FeedbackRecord(
         secrets.token_hex(16), body.id, datetime.now(UTC), body.label, body.value, body.target, body.comment
     )
-    await asyncio.to_thread(service.recorder.add_feedback, record)
+    # Each may wait for a database that does not answer; others are told to come back.
+    with service.feedback.take(1):
+        await asyncio.to_thread(service.recorder.add_feedback, record)
     return JSONResponse({"id": record.id}, 201)
 
 

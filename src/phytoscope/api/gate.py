@@ -49,7 +49,7 @@ class Gate:
         passage = _Passage(scope, send, self._send_seconds)
         status = 500
         try:
-            self._door.check(scope["path"], scope["headers"])
+            self._door.check(scope["method"], scope["path"], scope["headers"])
             await self._app(scope, receive, passage.send)
             status = passage.status
         except ClientGoneError:

@@ -4,9 +4,14 @@ import datetime
 import json
 import logging
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from loguru import logger as records_logger
 
 from phytoscope.schema.serve import LogFormat, LogLevel
+
+if TYPE_CHECKING:
+    from loguru import Message
 
 LOGGER: Final = logging.getLogger("phytoscope.api")
 # What the server below us says of each request would hold the whole address.
@@ -56,6 +61,13 @@ def set_up_logs(level: LogLevel, kind: LogFormat) -> None:
         logger.handlers = [handler]
         logger.propagate = False
         logger.setLevel(level.value.upper() if least is None else least)
+    # What the rooms below say goes the same way, so that every line looks alike.
+    records_logger.remove()
+    records_logger.add(_pass_on, format="{message}", level=level.value.upper())
+
+
+def _pass_on(message: "Message") -> None:
+    LOGGER.log(message.record["level"].no, message.record["message"])
 
 
 def note(message: str, level: int = logging.INFO, **about: object) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Literal
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -10,6 +10,13 @@ from prometheus_client.multiprocess import MultiProcessCollector
 MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 MEDIA_TYPE: Final = CONTENT_TYPE_LATEST
 _SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_LEVELS: Final[tuple[tuple[str, str, Literal["sum", "livesum"]], ...]] = (
+    ("queue_images", "Photographs that were taken and not answered yet.", "livesum"),
+    ("records_written", "Answers that were kept since the start.", "sum"),
+    ("records_lost", "Answers that could not be kept since the start.", "sum"),
+    ("records_waiting", "Answers that wait to be kept.", "livesum"),
+    ("decoder_restarts", "Decoder processes that had to be replaced since the start.", "sum"),
+)
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -44,22 +51,22 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=own,
         )
+        self._told: dict[str, str] | None = None
         self._readers: dict[str, Callable[[], float]] = {}
+        # What is under way ends with a worker that dies; what it kept and lost is not forgotten.
         self._levels = {
-            name: Gauge(f"phytoscope_{name}", text, multiprocess_mode="livesum", registry=own)
-            for name, text in (
-                ("queue_images", "Photographs that were taken and not answered yet."),
-                ("records_written", "Answers that were kept since the start."),
-                ("records_lost", "Answers that could not be kept since the start."),
-                ("records_waiting", "Answers that wait to be kept."),
-                ("decoder_restarts", "Decoder processes that had to be replaced since the start."),
-            )
+            name: Gauge(f"phytoscope_{name}", text, multiprocess_mode=mode, registry=own)
+            for name, text, mode in _LEVELS
         }
 
     def tell_model(self, labels: Mapping[str, str]) -> None:
         """Says which model answers from now on."""
+        if self._told is not None:
+            # What several workers have written together cannot be taken away.
+            self._model.labels(**self._told).set(0)
         if MULTIPROCESS_VARIABLE not in os.environ:
             self._model.clear()
+        self._told = dict(labels)
         self._model.labels(**labels).set(1)
 
     def watch(self, name: str, read: Callable[[], float]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from phytoscope.api.decoders import Recipe
 from phytoscope.api.errors import RequestError
 from phytoscope.api.explaining import ExplainDesk
 from phytoscope.api.logs import note, note_error
-from phytoscope.errors import PhytoscopeError
 from phytoscope.predict.engines.equip import equip_predictor
 from phytoscope.predict.package import load_files
 from phytoscope.predict.package_files import DESCRIPTION_NAME, open_files
@@ -23,7 +23,7 @@ from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.serve import ServeConfig
 
 _NUMBERED: Final = re.compile(r"models:/[^/@]+/(\d+)")
-_Signature = tuple[str, int, int, int]
+_Signature = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass
@@ -86,6 +86,7 @@ class ModelSlot:
         cores: int,
         *,
         on_change: Callable[[ServedModel, bool], None],
+        on_refusal: Callable[[], None],
         observe: Observer,
     ) -> None:
         """Loads nothing yet.
@@ -95,11 +96,12 @@ class ModelSlot:
             config: Settings.
             cores: Processor cores to compute with.
             on_change: Told the new model, and whether it is the first; called before it answers.
+            on_refusal: Called when a newer package was not taken.
             observe: Told size and seconds of each batch.
         """
         self.reload_error: str | None = None
         self._source, self._config, self._cores = source, config, cores
-        self._on_change, self._observe = on_change, observe
+        self._on_change, self._on_refusal, self._observe = on_change, on_refusal, observe
         self._current: ServedModel | None = None
         self._signature: _Signature | None = None
         self._refused: _Signature | None = None
@@ -156,10 +158,11 @@ class ModelSlot:
     async def _reload(self) -> None:
         try:
             loaded = await asyncio.to_thread(self._fetch, self._signature)
-        except PhytoscopeError as error:
+        except Exception as error:  # noqa: BLE001 (a border: whatever a newer package does, the older one goes on)
             # A registry that does not answer, or a folder that is being replaced, is looked at again next time.
             note_error("a newer package was refused; the model that answers stays", error)
             self.reload_error = "a newer package was refused, the log of the service says why"
+            self._on_refusal()
             return
         if loaded is not None:
             self.reload_error = None
@@ -177,7 +180,7 @@ class ModelSlot:
         config = self._config
         difference = equip_predictor(predictor, files, config.runtime, config.precision, cores=self._cores, say=note)
         self._refused = None
-        return _Loaded(predictor, difference, signature or ("", 0, 0, 0), _find_version(self._source, path))
+        return _Loaded(predictor, difference, signature or (), _find_version(self._source, path))
 
     def _exchange(self, loaded: _Loaded | None) -> None:
         if loaded is None:
@@ -210,10 +213,15 @@ async def _retire_later(model: ServedModel) -> None:
 def _sign(path: Path) -> _Signature | None:
     """What changes when the package is another one; None where there is none."""
     try:
-        found = (path if path.is_file() else path / DESCRIPTION_NAME).stat()
+        # All parts count: they may come one after the other, and the description need not be the last.
+        parts = [path] if path.is_file() else [path / DESCRIPTION_NAME, *sorted(path.rglob("*"))]
+        return tuple((str(part), *_tell_state(part.stat())) for part in parts)
     except OSError:
         return None
-    return str(path), found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _tell_state(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _find_version(source: str, path: Path) -> str | None:

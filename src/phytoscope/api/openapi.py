@@ -12,6 +12,7 @@ _REFERENCE: Final = "#/components/schemas/{model}"
 _ERRORS: Final = {
     400: "The body is not what it says it is.",
     401: "A key is needed.",
+    403: "A page from elsewhere has asked, or by a name that is not the service's own.",
     408: "The request was sent too slowly.",
     413: "Too large, or too many files.",
     415: "A body of this type cannot be read.",
@@ -52,7 +53,7 @@ def describe_upload(summary: str, *, with_explain: bool = True) -> dict[str, Any
         "description": "How the answer calls a photograph that is sent as the body itself.",
         "schema": {"type": "string", "default": "image"},
     }
-    responses = _describe_errors(400, 401, 408, 413, 415, 429, 500, 503, 504)
+    responses = _describe_errors(400, 401, 403, 408, 413, 415, 429, 500, 503, 504)
     responses[422] = {"model": PredictAnswer | ErrorAnswer, "description": f"No image can be read; or: {_ERRORS[422]}"}
     return {
         "summary": summary,
@@ -73,7 +74,7 @@ def describe_read(model: type[BaseModel], summary: str) -> dict[str, Any]:
         model: Its answer.
         summary: What it tells.
     """
-    return {"summary": summary, "response_model": model, "responses": _describe_errors(401, 500, 503)}
+    return {"summary": summary, "response_model": model, "responses": _describe_errors(401, 403, 500, 503)}
 
 
 def describe_ready(model: type[BaseModel]) -> dict[str, Any]:
@@ -94,7 +95,7 @@ def describe_metrics() -> dict[str, Any]:
     content = {"text/plain": {"schema": {"type": "string"}}}
     # The media type of a model would be that of the route, and errors are JSON here, too.
     words = {"application/json": {"schema": {"$ref": _REFERENCE.format(model=ErrorAnswer.__name__)}}}
-    errors = {status: {"content": words, "description": _ERRORS[status]} for status in (401, 500)}
+    errors = {status: {"content": words, "description": _ERRORS[status]} for status in (401, 403, 500)}
     return {
         "summary": "Counts and times for Prometheus",
         "response_class": _plain(),
@@ -104,7 +105,7 @@ def describe_metrics() -> dict[str, Any]:
 
 def describe_feedback() -> dict[str, Any]:
     """Arguments for the route that takes feedback."""
-    responses = _describe_errors(400, 401, 408, 413, 415, 422, 429, 500, 503)
+    responses = _describe_errors(400, 401, 403, 408, 413, 415, 422, 429, 500, 503)
     responses[404] = {"model": ErrorAnswer, "description": "There is no such answer."}
     content = {"application/json": {"schema": {"$ref": _REFERENCE.format(model=FeedbackBody.__name__)}}}
     return {

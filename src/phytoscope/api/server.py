@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
 
 from phytoscope.api.app import build_app
 from phytoscope.api.logs import note, set_up_logs
@@ -78,6 +79,8 @@ def run_worker(
     """
     set_up_logs(config.log_level, config.log_format)
     _allow_files(config.max_connections)
+    # Numpy's products for a few photographs are small: more threads for them only take the cores from the network.
+    threadpool_limits(limits=1, user_api="blas")
     failures: list[BaseException] = []
 
     def fail(error: BaseException) -> None:
@@ -90,8 +93,12 @@ def run_worker(
     for failure in failures:
         if isinstance(failure, PhytoscopeError):
             raise failure
-        message = f"the service did not start in time ({failure})."
-        raise ConfigError(message)
+        message = (
+            "no process that decodes photographs has started in time; is this computer very busy?"
+            if isinstance(failure, TimeoutError)
+            else f"the service cannot start ({type(failure).__name__}); the lines above say why."
+        )
+        raise ConfigError(message) from failure
 
 
 class Worker(uvicorn.Server):

@@ -23,12 +23,12 @@ from phytoscope.api.model_slot import ModelSlot, ServedModel
 from phytoscope.api.recording import make_record, open_records
 from phytoscope.api.uploads import Order
 from phytoscope.api.work import Asked, Work
-from phytoscope.errors import PhytoscopeError
 from phytoscope.schema.serve import ServeConfig
 from phytoscope.transforms.photo import Photo
 from phytoscope.transforms.stream import count_cores
 
 _TICK_S: Final = 1.0
+_MOST_FEEDBACK: Final = 32
 _RECORDS_SECONDS: Final = 10.0
 
 
@@ -50,6 +50,7 @@ class Service:
         slot: The model.
         decoders: Decoder processes.
         admission: What was taken.
+        feedback: Feedback that is being kept.
         recorder: Keeps answers; None when none are kept.
     """
 
@@ -71,12 +72,20 @@ class Service:
         self.phase = Phase.starting
         self.metrics = metrics
         self.admission = Admission(config.queue_size, int(config.memory_mb * 1e6))
+        self.feedback = Admission(_MOST_FEEDBACK, 0)
         cores = config.threads if config.threads is not None else max(1, count_cores() // config.workers)
         self.recorder = open_records(config)
         limits = DecoderLimits(self.most_bytes, config.decoder_memory_mb, config.decoder_timeout_s)
         count = config.decoders if config.decoders is not None else cores
         self.decoders = DecoderPool(count, limits, lambda code: self.metrics.faults.labels(code).inc())
-        self.slot = ModelSlot(source, config, cores, on_change=self._tell_change, observe=self._tell_batch)
+        self.slot = ModelSlot(
+            source,
+            config,
+            cores,
+            on_change=self._tell_change,
+            on_refusal=self._tell_refusal,
+            observe=self._tell_batch,
+        )
         self._on_failure = on_failure
         self._decided = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -156,7 +165,7 @@ class Service:
                 asked.on_gone(leave)
                 if len(works) == 1:
                     return [await works[0].run()]
-                return list(await asyncio.gather(*(work.run() for work in works)))
+                return await _run_all(works)
         except TimeoutError:
             if is_gone:
                 raise ClientGoneError from None
@@ -216,7 +225,7 @@ class Service:
         try:
             await asyncio.gather(self.slot.load(), self.decoders.wait_ready())
             await self._warm_up()
-        except (PhytoscopeError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 (a border: who is not told would wait for ever)
             self._on_failure(error)
             return
         finally:
@@ -234,6 +243,9 @@ class Service:
         sizes = {1, model.predictor.engine.batch_size}
         for size in sorted(sizes):
             await asyncio.gather(*(model.batcher.ask(0, Question("", photo, encoded, ())) for _ in range(size)))
+
+    def _tell_refusal(self) -> None:
+        self.metrics.reloads.labels("refused").inc()
 
     async def _tick(self) -> None:
         while True:
@@ -266,3 +278,13 @@ class Service:
             watch("records_written", lambda: recorder.status().written)
             watch("records_lost", lambda: recorder.status().lost)
             watch("records_waiting", lambda: recorder.status().waiting)
+
+
+async def _run_all(works: Sequence[Work]) -> list[dict[str, Any]]:
+    tasks = [asyncio.ensure_future(work.run()) for work in works]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        # When one of them refuses the whole request, nobody waits for the others any more.
+        for task in tasks:
+            task.cancel()

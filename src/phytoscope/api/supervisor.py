@@ -26,6 +26,8 @@ EXIT_NOT_STARTED: Final = 3
 # A worker whose loop does not beat for so long will not come back.
 _SILENT_SECONDS: Final = 60.0
 _START_SECONDS: Final = 600.0
+# One that cannot start is not tried without a pause.
+_PAUSE_SECONDS: Final = 2.0
 
 
 @dataclass
@@ -60,6 +62,8 @@ class Supervisor:
         """
         self._source, self._config, self._listener = source, config, listener
         self._children: list[_Child] = []
+        self._due: list[float] = []
+        self._has_answered = False
         self._stop = threading.Event()
         self._reload = threading.Event()
         # The workers hold the other end: when this process dies, however it does, they hear of it and end.
@@ -85,22 +89,29 @@ class Supervisor:
             self._end()
 
     def _look(self) -> None:
-        for place, child in enumerate(self._children):
+        for child in list(self._children):
             child.feel()
+            self._has_answered |= child.has_started
             if child.is_hung():
                 child.process.kill()
             code = child.process.poll()
-            if code is None:
-                continue
-            os.close(child.pulse)
-            forget_worker(child.process.pid)
-            if code == EXIT_NOT_STARTED and not child.has_started:
-                self._children.pop(place)
-                message = "a worker could not start; the lines above say why."
-                raise PackageError(message)
-            note("a worker has died and is replaced", pid=child.process.pid, code=code)
-            self._children[place] = self._start()
-            return
+            if code is not None:
+                self._replace(child, code)
+        while self._due and self._due[0] <= time.monotonic():
+            self._due.pop(0)
+            self._children.append(self._start())
+
+    def _replace(self, child: _Child, code: int) -> None:
+        os.close(child.pulse)
+        forget_worker(child.process.pid)
+        self._children.remove(child)
+        # Later on it may be a package that is just being replaced, and the others still answer.
+        if code == EXIT_NOT_STARTED and not self._has_answered:
+            message = "a worker could not start; the lines above say why."
+            raise PackageError(message)
+        note("a worker has died and is replaced", pid=child.process.pid, code=code)
+        self._due.append(time.monotonic() + (0.0 if child.has_started else _PAUSE_SECONDS))
+        self._due.sort()
 
     def _start(self) -> _Child:
         pulse, beat = os.pipe()

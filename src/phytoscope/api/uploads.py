@@ -14,6 +14,8 @@ from phytoscope.api.wire import IMAGE_TYPES, LONGEST_NAME, PredictBody
 
 _FILES, _COVARIATES = "files", "covariates"
 _Model = TypeVar("_Model", bound=BaseModel)
+# Of what is known beside one photograph; a description of plants in a field has some tens of them.
+_MOST_MARKS = 1000
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -65,7 +67,7 @@ def read_order(content_type: str, body: bytes, query: Mapping[str, str], max_fil
     elif kind == "multipart/form-data":
         order = Order(_read_files(body, content_type, max_files), explain)
     elif kind == "application/json":
-        order = _read_json(body, explain)
+        order = _read_json(body, explain, max_files)
     else:
         message = (
             f"a body of the type {kind[:80]!r} cannot be read; send the file itself ({', '.join(IMAGE_TYPES)}), a form "
@@ -106,7 +108,15 @@ def _read_truth(text: str) -> bool:
     return _TRUTH[text.lower()]
 
 
-def _read_json(body: bytes, explain: bool) -> Order:
+def _check_marks(body: bytes, max_files: int) -> None:
+    """Refuses millions of empty entries before they are made: each would cost a thousand times its bytes."""
+    if body.count(b",") + body.count(b"[") > _MOST_MARKS * (max_files + 1):
+        message = f"the JSON has too many entries; one request may hold {max_files} photographs."
+        raise RequestError(413, "too_large", message)
+
+
+def _read_json(body: bytes, explain: bool, max_files: int) -> Order:
+    _check_marks(body, max_files)
     wanted = read_model(PredictBody, body)
     uploads = [
         Upload(image.name, _read_base64(image.data, number), image.covariates)
@@ -134,6 +144,8 @@ def _read_files(body: bytes, content_type: str, max_files: int) -> list[Upload]:
         raise RequestError(422, "bad_request", message)
     files = [part for part in parts if part.field == _FILES]
     known = [part.content for part in parts if part.field == _COVARIATES]
+    for text in known:
+        _check_marks(text, max_files)
     covariates = _read_covariates(known, len(files))
     return [
         Upload((part.file_name or "image")[:LONGEST_NAME], part.content, values)

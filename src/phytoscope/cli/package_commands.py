@@ -94,7 +94,11 @@ def verify(
     package: _Package,
     runtime: Annotated[
         list[Runtime] | None,
-        typer.Option("--runtime", help="What shall compute it; may be given several times.", show_default="torch"),
+        typer.Option(
+            "--runtime",
+            help="What shall compute it; may be given several times.",
+            show_default="torch; openvino for int8",
+        ),
     ] = None,
     precision: Annotated[
         Precision, typer.Option("--precision", help="Numbers to compute with; int8 where the package has it.")
@@ -112,7 +116,7 @@ def verify(
     """
     with err.status("Checking"):
         from phytoscope.predict.package import load_files, refuse_difference
-        from phytoscope.predict.package_golden import compare_golden
+        from phytoscope.predict.package_golden import compare_golden, find_worst
 
         files = _open(package)
         predictor = load_files(files)
@@ -120,11 +124,11 @@ def verify(
     strangers = files.list_strangers()
     if strangers:
         err.print(f"[yellow]Note:[/] {escape(_word_strangers(strangers))}; no part names them, and they are never read")
-    for each in runtime or [Runtime.torch]:
+    for each in runtime or [Runtime.torch if precision is Precision.float32 else Runtime.openvino]:
         if each is Runtime.torch and precision is Precision.float32:
             found = compare_golden(predictor, files)
             _print_differences(each.value, found)
-            refuse_difference(max(found, key=lambda one: one.worst).worst, files.path)
+            refuse_difference(find_worst(found), files.path)
         else:
             _verify_engine(files, each, precision)
 

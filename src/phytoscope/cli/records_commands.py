@@ -46,6 +46,7 @@ _Feedback = Annotated[bool, typer.Option("--feedback-only", help="Only answers o
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(h|d|w)")
 _HOURS = {"h": 1, "d": 24, "w": 168}
+_OLDEST_HOURS = 36_500 * 24
 
 
 @records_app.command("list")
@@ -331,4 +332,8 @@ def _read_age(text: str) -> datetime.timedelta:
     if found is None:
         message = f"--older-than {text!r} is no age: write a number and h, d or w, such as 90d."
         raise ConfigError(message)
-    return datetime.timedelta(hours=float(found[1]) * _HOURS[found[2]])
+    hours = float(found[1]) * _HOURS[found[2]]
+    if hours > _OLDEST_HOURS:
+        message = f"--older-than {text!r} is longer than a hundred years."
+        raise ConfigError(message)
+    return datetime.timedelta(hours=hours)

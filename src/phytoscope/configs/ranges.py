@@ -113,7 +113,7 @@ _RULES: dict[str, _Rule] = {
     "serve.keep_alive_s": _POSITIVE,
     "serve.max_connections": _POSITIVE,
     "serve.explain_queue": _POSITIVE,
-    "serve.retention_days": _POSITIVE,
+    "serve.retention_days": (lambda value: 0 < value <= 36_500, "above 0 and at most 36500 (a hundred years)"),
     "serve.records_buffer": _POSITIVE,
     "serve.reload_s": (lambda value: value >= 0.1, "0.1 or above, or null"),
     "serve.drain_s": _NOT_NEGATIVE,

@@ -1,5 +1,6 @@
 """Settings of the service, composed like all others but without the settings of a training."""
 
+import re
 from collections.abc import Sequence
 
 from phytoscope.configs import compose_config
@@ -7,6 +8,7 @@ from phytoscope.errors import ConfigError
 from phytoscope.schema.serve import ServeConfig
 
 _GROUP = "serve"
+_HOST = re.compile(r"[A-Za-z0-9.-]+")
 
 
 def compose_serve(words: Sequence[str]) -> ServeConfig:
@@ -29,6 +31,10 @@ def compose_serve(words: Sequence[str]) -> ServeConfig:
             f"serve.max_files={config.max_files} must be at most serve.queue_size={config.queue_size}: a request that "
             "never fits would never be answered."
         )
+        raise ConfigError(message)
+    odd = [host for host in config.allowed_hosts if not _HOST.fullmatch(host)]
+    if odd:
+        message = f"serve.allowed_hosts: {odd[0]!r} is no plain name; write it without http:// and port."
         raise ConfigError(message)
     if config.keep_images is not None and not config.records:
         message = "serve.keep_images is only read with serve.records=true: a photograph belongs to its record."

@@ -55,7 +55,7 @@ class Done:
 
 def chain_mark(seen: str, image: FoundImage) -> str:
     """Hash of all images so far, with one more."""
-    text = f"{seen}\0{image.name}\0{image.mark}\0{image.fault}"
+    text = f"{seen}\0{image.name}\0{image.mark}"
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
@@ -117,6 +117,7 @@ class AnswerSpool:
         self._stream: BinaryIO | None = None
         self._pending: list[pa.Table] = []
         self._unsaved = 0
+        self._whole = True
         self._saved_at = time.monotonic()
         self._read()
 
@@ -156,6 +157,8 @@ class AnswerSpool:
             rows: Their answers.
             unmatched: Images without covariates so far.
         """
+        # Somebody may press Ctrl-C anywhere in here; a state with half of these rows must not be kept.
+        self._whole = False
         for image in images:
             self.done.seen = chain_mark(self.done.seen, image)
         self.done.rows += len(rows)
@@ -168,12 +171,13 @@ class AnswerSpool:
             self.done.size_bytes += len(text)
         else:
             self._pending.append(self._form.tabulate(rows))
+        self._whole = True
         if self._unsaved >= _MOST_ROWS or time.monotonic() - self._saved_at >= _SECONDS:
             self.save()
 
     def save(self) -> None:
-        """Makes sure that the rows so far outlive a power cut."""
-        if self._unsaved == 0:
+        """Makes sure that the rows so far outlive a power cut; does nothing when `write` was cut short."""
+        if self._unsaved == 0 or not self._whole:
             return
         if self._form.is_text:
             _flush(self._open())

@@ -273,6 +273,11 @@ def _limit(description: ModelDescription) -> ModelDescription:
     if size_px > _MOST_SIZE_PX:
         message = f"size_px is {size_px}, allowed are {_MOST_SIZE_PX}"
         raise ValueError(message)
+    # What every picture is enlarged to before the square is cut out of it.
+    cropped, scale = size_px / description.preprocess.get("crop_pct", 1.0), description.preprocess.get("scale")
+    if not cropped <= _MOST_SIZE_PX or (scale is not None and not scale <= _MOST_SIZE_PX):
+        message = f"crop_pct or scale would enlarge every picture beyond {_MOST_SIZE_PX} px"
+        raise ValueError(message)
     allowed = description.preprocess.get("max_megapixels", 0.0)
     # Worded so that a limit that is not a number, which would let everything pass, is replaced too.
     if allowed <= _MOST_MEGAPIXELS:

@@ -95,10 +95,14 @@ class PackageFiles(ABC):
         Raises:
             PackageError: There is no such part, or it is missing, cannot be read or is not what it was.
         """
+        content, digest = io.BytesIO(), hashlib.sha256()
         with self._open_part(name) as stream:
-            content = stream.read(MOST_BYTES + 1)
-        self._compare(name, hashlib.sha256(content).hexdigest())
-        return content
+            # Asked for all at once, an entry that states a small size is unpacked to whatever it holds.
+            while (chunk := stream.read(_CHUNK_BYTES)) and content.tell() <= MOST_BYTES:
+                content.write(chunk)
+                digest.update(chunk)
+        self._compare(name, digest.hexdigest())
+        return content.getvalue()
 
     def check(self, skip: Collection[str] = ()) -> None:
         """Compares every part with its hash.

@@ -140,7 +140,12 @@ def replay_golden(predictor: Predictor, files: PackageFiles, answers: str = GOLD
     Raises:
         PackageError: The golden answers cannot be used.
     """
-    return float(np.max([each.worst for each in compare_golden(predictor, files, answers)]))
+    return find_worst(compare_golden(predictor, files, answers))
+
+
+def find_worst(found: Sequence[GoldenDifference]) -> float:
+    """The largest of some differences, one or more; NaN, which is larger than any number, when one is NaN."""
+    return float(np.max([each.worst for each in found]))
 
 
 def compare_golden(predictor: Predictor, files: PackageFiles, answers: str = GOLDEN_NAME) -> list[GoldenDifference]:

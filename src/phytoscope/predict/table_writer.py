@@ -137,6 +137,8 @@ def _join_lists(row: dict[str, Any]) -> dict[str, Any]:
 
 def _round(value: float) -> str:
     # Four digits, and never the 1.761e+04 of programmers.
+    if not math.isfinite(value):
+        return str(value)
     whole_digits = math.floor(math.log10(abs(value))) + 1 if value != 0 else 1
     return f"{value:.{max(0, 4 - whole_digits)}f}"
 

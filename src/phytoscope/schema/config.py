@@ -86,8 +86,9 @@ class DataConfig:
         rule_tolerance: Difference that still counts as equal in a rule, as a share of the larger side.
         strict: Whether any faulty row stops the run instead of being left out.
         max_megapixels: Larger images are rejected before they are decoded (decompression bombs).
-        reduced_decoding: Whether large JPEGs are decoded at a half, a quarter or an eighth of their size, where at least
-            twice the pixels remain that the network sees: several times faster, and within a grey level of the whole.
+        reduced_decoding: Whether large JPEGs are decoded at a half, a quarter or an eighth of their size, where at
+            least twice the pixels remain that the network sees: several times faster, and within a grey level of the
+            whole.
             The model keeps the choice, so that all its later pictures are read in the same way.
         resize: How images become squares.
         augment: Preset of random changes in training.

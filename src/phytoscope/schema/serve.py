@@ -50,6 +50,9 @@ class ServeConfig:
         explain_queue: Photographs that may wait for a heat map; more are told to come back later.
         keys: File with the hashes of the API keys, see `phytoscope serve-keys`; anybody may ask when None.
         cors_origins: Addresses of other web pages that may ask, for example `https://lab.example.org`.
+        allowed_hosts: Names by which the service may be asked, beside its addresses and `localhost`. Without any, all
+            names are allowed, but not by a service on `127.0.0.1` without keys: pages that a browser has open could
+            give it a name of theirs.
         records: Whether answers and feedback are kept.
         records_url: Database that keeps them (`sqlite:///FILE` or `postgresql://...`); a file in the user's data folder
             when None.
@@ -87,6 +90,7 @@ class ServeConfig:
     explain_queue: int = 16
     keys: str | None = None
     cors_origins: list[str] = field(default_factory=list)
+    allowed_hosts: list[str] = field(default_factory=list)
     records: bool = True
     records_url: str | None = None
     keep_images: str | None = None

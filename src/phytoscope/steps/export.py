@@ -31,7 +31,6 @@ from phytoscope.schema.artifact import write_folder_atomic, write_json
 from phytoscope.schema.certificate import CERTIFICATE_NAME, CERTIFICATE_PAGE_NAME, Certificate, FormReport
 from phytoscope.schema.choices import Precision, Runtime, VariantExport
 from phytoscope.schema.config import PackageConfig
-from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import GROUP_ID, SAMPLE_ID, SPLIT, Split, Task
 from phytoscope.steps.context import RunContext
 from phytoscope.steps.export_forms import (
@@ -108,12 +107,13 @@ def refuse_variants(settings: PackageConfig) -> None:
         raise ConfigError(message)
 
 
-def export_variants(context: RunContext, prepared: PreparedData) -> None:
+def export_variants(context: RunContext, prepared: PreparedData, package: Path) -> None:
     """Adds the forms that are wished for to the package of a run, which is replaced at once or stays as it is.
 
     Args:
         context: Settings and folder of the run.
         prepared: The data of the run.
+        package: The package, perhaps not yet where it will stand.
 
     Raises:
         MissingDependencyError: A form is wished for `always` and a library for it is not installed.
@@ -123,9 +123,9 @@ def export_variants(context: RunContext, prepared: PreparedData) -> None:
     """
     if not wants_variants(context.config.package):
         return
-    job = _start(context, prepared)
-    with write_folder_atomic(context.run.package) as folder:
-        shutil.copytree(context.run.package, folder, dirs_exist_ok=True)
+    job = _start(context, prepared, package)
+    with write_folder_atomic(package) as folder:
+        shutil.copytree(package, folder, dirs_exist_ok=True)
         certificate, variants = _write_forms(job, folder)
         write_json(folder / CERTIFICATE_NAME, certificate.to_dict())
         (folder / CERTIFICATE_PAGE_NAME).write_text(word_certificate(certificate), encoding="utf-8")
@@ -136,15 +136,14 @@ def export_variants(context: RunContext, prepared: PreparedData) -> None:
     context.say(f"certificate: {context.run.package / CERTIFICATE_PAGE_NAME}")
 
 
-def _start(context: RunContext, prepared: PreparedData) -> _Job:
-    run = context.run
-    predictor = load_package(run.package)
+def _start(context: RunContext, prepared: PreparedData, package: Path) -> _Job:
+    predictor = load_package(package)
     split = Split.test if len(prepared.of(Split.test)) else Split.val
     rows = prepared.of(split)
     groups = rows[GROUP_ID].astype(str).to_numpy(dtype=object)
     drawn = draw_groups(groups, np.ones(len(rows), dtype=bool), _MOST_IMAGES, context.config.seed)
     cache = open_cache(context, prepared, predictor.preprocess)
-    return _Job(context, prepared, predictor, cache, open_files(run.package), rows[drawn].reset_index(drop=True), split)
+    return _Job(context, prepared, predictor, cache, open_files(package), rows[drawn].reset_index(drop=True), split)
 
 
 def _write_forms(job: _Job, folder: Path) -> tuple[Certificate, dict[str, Any]]:
@@ -325,8 +324,3 @@ def _word_form(form: FormReport) -> str:
     speed = "" if form.images_per_second is None else f", {form.images_per_second:,.0f} images per second"
     why = f" ({form.reason})" if form.reason else ""
     return f"{form.name}: {fate}{why}{speed}"
-
-
-def has_run(folder: Path) -> bool:
-    """Whether a folder is that of a run, and not a package."""
-    return RunFolder(folder).config.is_file()

@@ -7,15 +7,16 @@ from typing import Any
 import pandas as pd
 
 from phytoscope import __version__
+from phytoscope.predict.engines.build import list_versions
 from phytoscope.predict.package import save_package, verify_package
 from phytoscope.predict.predictor import Predictor
 from phytoscope.predict.trust_files import read_trust
-from phytoscope.schema.artifact import hash_content, hash_file
+from phytoscope.schema.artifact import hash_content, hash_file, write_folder_atomic
 from phytoscope.schema.report import SplitReport
 from phytoscope.schema.table import PATH, Split
 from phytoscope.steps.context import Begin, RunContext, check_whole, plain_settings, read_report, take_step
 from phytoscope.steps.evaluate import build_predictor
-from phytoscope.steps.export import export_variants
+from phytoscope.steps.export import export_variants, wants_variants
 from phytoscope.steps.package_parts import list_parts
 from phytoscope.steps.prepared import PreparedData, read_prepared
 from phytoscope.steps.telling import tell_package
@@ -38,7 +39,9 @@ def run_package(context: RunContext) -> None:
     # Data without held-out images leave nothing with which new images could be compared.
     reference = [run.reference] if run.reference.is_file() else []
     files = [hash_file(path) for path in (run.weights, run.report, run.trust, *reference)]
-    inputs = hash_content([*files, settings["package"], __version__])
+    # A certificate is of these versions, and a library that was missing may be there now.
+    libraries = [list_versions()] if wants_variants(context.config.package) else []
+    inputs = hash_content([*files, settings["package"], __version__, *libraries])
     take_step(context, "package", inputs, lambda begin: _write(context, prepared, begin))
     tell_package(context, prepared)
 
@@ -56,18 +59,20 @@ def _write(context: RunContext, prepared: PreparedData, begin: Begin) -> list[Pa
     rows = prepared.of(Split.test) if test is not None else prepared.of(Split.val)
     step = max(1, len(rows) // config.package.golden)
     chosen = rows.iloc[::step][: config.package.golden]
-    remarks = save_package(
-        predictor,
-        [Path(path) for path in chosen[PATH]],
-        run.package,
-        onnx=config.package.onnx,
-        limitations=report.warnings,
-        known=list_known(predictor, chosen),
-        report=report,
-        further=list_parts(run, prepared),
-    )
-    difference = verify_package(run.package)
-    export_variants(context, prepared)
+    # An older package stays until the new one is whole, with all that was asked for.
+    with write_folder_atomic(run.package) as package:
+        remarks = save_package(
+            predictor,
+            [Path(path) for path in chosen[PATH]],
+            package,
+            onnx=config.package.onnx,
+            limitations=report.warnings,
+            known=list_known(predictor, chosen),
+            report=report,
+            further=list_parts(run, prepared),
+        )
+        difference = verify_package(package)
+        export_variants(context, prepared, package)
     context.progress.finish()
     for remark in remarks:
         context.say(remark)

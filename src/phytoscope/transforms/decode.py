@@ -44,6 +44,19 @@ _DAMAGE = (
 )
 
 
+class ImageTooLargeError(ImageReadError):
+    """One image has more pixels than are allowed.
+
+    Attributes:
+        size: Width and height in words.
+    """
+
+    def __init__(self, path: str, size: str, max_megapixels: float) -> None:
+        self.size = size
+        reason = f"{size} are more than the limit of {max_megapixels:g} megapixels (data.max_megapixels)"
+        super().__init__(path, reason)
+
+
 @dataclass(frozen=True)
 class DecodedImage:
     """One picture with what its file says of it.
@@ -111,8 +124,7 @@ def decode_with_facts(
         image = _open(content)
         if image.width * image.height / 1e6 > max_megapixels:
             size = f"{image.width} x {image.height} pixels"
-            reason = f"{size} are more than the limit of {max_megapixels:g} megapixels (data.max_megapixels)"
-            raise ImageReadError(name, reason)
+            raise ImageTooLargeError(name, size, max_megapixels)
         image_format, mode, (width, height) = image.format or "", image.mode, image.size
         if least_px is not None:
             least = least_px if isinstance(least_px, int) else least_px(width, height)

@@ -80,7 +80,7 @@ def mask_plant(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def measure_plant_fraction(pixels: NDArray[np.uint8]) -> float:
-    """Share of a picture that is plant, 0-1; see `mask_plant`. Pixels are judged at 112 px on the longer side.
+    """Share of a picture that is plant, 0-1; see `mask_plant`. Pixels are judged at 128 px on the longer side.
 
     Args:
         pixels: Shape (H, W, 3), uint8, RGB, 0-255, any size.

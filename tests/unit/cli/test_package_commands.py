@@ -147,6 +147,20 @@ def test_verify_with_another_runtime(package, runtime) -> None:
     assert f"{runtime} (float32): golden answers, largest difference" in result.output
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_verify_refuses_what_is_no_number(package, place) -> None:
+    """One golden answer that is not a number is a fault, also behind one that is right."""
+    rows = json.loads((package / "golden.json").read_text())
+    rows[place]["answer"] = [float("nan")] * len(rows[place]["answer"])
+    change_part(package, "golden.json", json.dumps(rows).encode())
+    assert isinstance(call("verify", package).exception, PackageError)
+
+
+def test_verify_in_8_bits_asks_for_no_runtime(package) -> None:
+    """`--precision int8` alone means the runtime that computes in 8 bits; here the package has no such network."""
+    assert "holds no network in 8 bits" in str(call("verify", package, "--precision", "int8").exception)
+
+
 def test_verify_finds_damage_and_other_answers(package) -> None:
     """A changed part, and golden answers of another model, are errors."""
     rows = json.loads((package / "golden.json").read_text())

@@ -128,6 +128,8 @@ def test_age_that_is_none(place, age):
     refused = call(place, "purge", f"--older-than={age}", "--yes")
     assert isinstance(refused.exception, ConfigError)
     assert "is no age" in str(refused.exception)
+    refused = call(place, "purge", "--older-than=99999999w", "--yes")
+    assert isinstance(refused.exception, ConfigError)
 
 
 def test_time_that_is_none(place):

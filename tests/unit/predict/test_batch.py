@@ -353,6 +353,8 @@ class TestPredictFiles:
         (9.99996, "10.000"),
         (-3.2, "-3.200"),
         (0.0, "0.000"),
+        (float("nan"), "nan"),
+        (float("-inf"), "-inf"),
     ],
 )
 def test_values_are_written_as_people_write_them(value, text):

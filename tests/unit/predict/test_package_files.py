@@ -4,12 +4,14 @@ import io
 import os
 import stat
 import struct
+import tracemalloc
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
 
-from factories.broken_packages import read_parts, zip_parts
+from factories.broken_packages import read_parts, sign_parts, zip_parts
 from factories.packages import change_description, make_package
 from phytoscope.errors import ArtifactError, PackageError
 from phytoscope.predict import package_entries
@@ -203,6 +205,31 @@ def test_entries_that_share_their_bytes(archive) -> None:
     place.write_bytes(content[:start] + twins + end)
     with pytest.raises(PackageError, match="would grow"):
         open_files(place)
+
+
+def test_entry_that_states_a_small_size(made, tmp_path) -> None:
+    """What is unpacked of an entry is bounded by what its directory states, however much there is."""
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed = deflate.compress(b"0123456789" + bytes(64 << 20)) + deflate.flush()
+    content = {**read_parts(made), "trust.json": b"0123456789"}
+    sign_parts(content)
+    place = tmp_path / "bomb.phyto"
+    with zipfile.ZipFile(place, "w") as stream:
+        stream.writestr("package.json", content["package.json"])
+        stream.writestr("trust.json", packed)
+        # What the directory says, at the end of the file, is what is believed.
+        entry = stream.getinfo("trust.json")
+        entry.compress_type, entry.file_size, entry.CRC = zipfile.ZIP_DEFLATED, 10, zlib.crc32(b"0123456789")
+        stream.fp.seek(entry.header_offset)
+        stream.fp.write(entry.FileHeader())
+        stream.fp.seek(stream.start_dir)
+    files = open_files(place)
+    tracemalloc.start()
+    try:
+        assert files.read("trust.json") == b"0123456789"
+        assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"no archive at all, but longer than the end of one", b"PK\5\6" * 20])

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import filelock
@@ -18,6 +19,7 @@ from phytoscope.errors import ConfigError
 from phytoscope.predict import batch_spool
 from phytoscope.predict.batch import BatchPlan, predict_sources
 from phytoscope.predict.batch_tally import Tally
+from phytoscope.predict.table_writer import TableForm
 from phytoscope.schema.progress import SilentProgress
 
 COUNT = 40
@@ -87,6 +89,42 @@ def test_every_row_once_and_in_order(predictor, folder, tmp_path, monkeypatch, s
     assert (tally.answered, tally.failed) == (COUNT - 1, 1)
     assert any("goes on" in sentence for sentence in said)
     assert [path.name for path in output.parent.iterdir()] == [output.name]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_stop_in_the_middle_of_writing(classifier, folder, tmp_path, monkeypatch, suffix) -> None:
+    """A key that is pressed while rows are written loses none of them and doubles none."""
+    output, method = tmp_path / f"a{suffix}", "tabulate" if suffix == ".parquet" else "encode"
+    write, calls = getattr(TableForm, method), []
+
+    def stop_later(form: TableForm, rows: object) -> object:
+        calls.append(rows)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return write(form, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TableForm, method, stop_later)
+        with pytest.raises(KeyboardInterrupt):
+            run(classifier, [folder], output)
+    run(classifier, [folder], output)
+    assert [Path(path).name for path in read(output)["path"]] == [f"{number:03d}.png" for number in range(COUNT)]
+
+
+def test_damaged_member_of_an_archive_is_no_change(classifier, folder, tmp_path) -> None:
+    """An archive that holds a member which cannot be unpacked is gone on with like any other."""
+    archive = tmp_path / "photos.zip"
+    with zipfile.ZipFile(archive, "w") as stream:
+        for path in sorted(folder.iterdir()):
+            stream.write(path, path.name)
+        start = stream.getinfo("002.png").header_offset
+    content = bytearray(archive.read_bytes())
+    content[start + 60] ^= 255
+    archive.write_bytes(content)
+    stop(classifier, [archive], tmp_path / "a.csv", 20)
+    tally, said = run(classifier, [archive], tmp_path / "a.csv")
+    assert "goes on" in said[0]
+    assert tally.failed == 2
 
 
 def test_what_is_answered_is_not_read_again(classifier, folder, tmp_path) -> None:

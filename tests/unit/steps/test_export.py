@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from factories.broken_packages import read_parts
 from factories.runs import draw_mixed_folder, run_tiny, run_words
 from phytoscope.configs import compose_config
 from phytoscope.errors import ConfigError, PackageError
@@ -144,7 +145,23 @@ def test_what_loses_too_much_is_refused(trained, tmp_path, monkeypatch) -> None:
     assert "NOT in the package; refused" in (run.package / "CERTIFICATE.md").read_text()
     with pytest.raises(PackageError, match="the network in 8 bits is refused: it loses"):
         pack(trained, tmp_path / "always", "package.int8=always")
-    assert not (tmp_path / "always" / "package" / CERTIFICATE_NAME).exists()
+    # The package that was there is left as it was, and nothing half made beside it.
+    assert read_parts(tmp_path / "always" / "package") == read_parts(trained[0] / "package")
+    assert {path.name for path in (tmp_path / "always").iterdir()} == {path.name for path in trained[0].iterdir()}
+
+
+@pytest.mark.slow
+def test_certificate_is_made_anew_with_other_libraries(trained, tmp_path, monkeypatch) -> None:
+    """A library that was installed meanwhile is reason enough; the same ones are not."""
+    calls = []
+    monkeypatch.setattr("phytoscope.steps.package.export_variants", lambda *given: calls.append(given))
+    shutil.copytree(trained[0], tmp_path / "run")
+    cache = f"paths.cache_dir={trained[0].parent / 'run-cache'}"
+    words = [*run_words(trained[1], tmp_path / "run"), cache, "package.certificate=true"]
+    for versions, count in (({}, 1), ({}, 1), ({"nncf": "3.4"}, 2)):
+        monkeypatch.setattr("phytoscope.steps.package.list_versions", lambda versions=versions: versions)
+        run_tiny(words, "package")
+        assert len(calls) == count
 
 
 def _halve(model, *_: object, **__: object):

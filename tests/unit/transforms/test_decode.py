@@ -12,7 +12,7 @@ from PIL import Image
 
 from factories.images import broken_files, claim_size, encode, encode_png, make_pixels
 from phytoscope.errors import ImageReadError
-from phytoscope.transforms.decode import decode_image, decode_with_facts, read_bytes, read_image
+from phytoscope.transforms.decode import ImageTooLargeError, decode_image, decode_with_facts, read_bytes, read_image
 
 BROKEN = broken_files()
 INTACT = {name: encode(make_pixels(24, 24), name) for name in ("JPEG", "PNG", "BMP", "TIFF", "WEBP")}
@@ -136,7 +136,7 @@ def test_huge_image_is_refused_before_it_is_decoded():
     buffer = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(buffer, "PNG")
     tracemalloc.start()
-    with pytest.raises(ImageReadError, match=r"limit of 100 megapixels \(data.max_megapixels\)"):
+    with pytest.raises(ImageTooLargeError, match=r"limit of 100 megapixels \(data.max_megapixels\)"):
         decode(buffer.getvalue())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

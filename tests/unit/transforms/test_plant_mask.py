@@ -19,7 +19,7 @@ from factories.leaves import (
 from phytoscope.data.synthetic.leaf_photo import draw_leaf as draw_blade
 from phytoscope.data.synthetic.leaf_photo import photograph_leaf
 from phytoscope.errors import DataValidationError
-from phytoscope.transforms.plant_mask import mask_plant, measure_plant_fraction
+from phytoscope.transforms.plant_mask import find_percentile, mask_plant, measure_plant_fraction
 
 SKY, SKIN, RED, WHITE = (90, 130, 190), (200, 160, 130), (220, 40, 50), (240, 240, 240)
 
@@ -114,3 +114,13 @@ def test_what_is_no_picture_is_refused(pixels):
     for function in (mask_plant, measure_plant_fraction):
         with pytest.raises(DataValidationError, match="shape"):
             function(pixels)
+
+
+@pytest.mark.parametrize("percent", [0, 1, 50, 80, 99, 100])
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 4096])
+def test_percentiles_are_those_of_numpy(percent, count):
+    """Of whole numbers to the last bit, of others but for rounding."""
+    rng = np.random.default_rng(count)
+    whole, broken = rng.integers(0, 256, count).astype(np.uint8), rng.normal(0, 20, count).astype(np.float32)
+    assert find_percentile(whole, percent) == np.percentile(whole, percent)
+    assert find_percentile(broken, percent) == pytest.approx(float(np.percentile(broken, percent)), rel=1e-6, abs=1e-6)

@@ -24,6 +24,7 @@ _LINGER_S: Final = 0.05
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _QUIET_S: Final = 10.0
 _DAY_S: Final = 86_400.0
+_PURGE_AGAIN_S: Final = 300.0
 _FEEDBACK_WAIT_S: Final = 5.0
 
 
@@ -57,6 +58,8 @@ class Recorder:
         self._waiting: deque[PredictionRecord] = deque()
         self._bytes = 0
         self._in_hand: list[PredictionRecord] = []
+        # Names of all that waits, so that feedback finds its answer without looking through thousands.
+        self._unwritten: set[str] = set()
         self._counts = _Counts()
         self._changed = threading.Condition()
         self._closing = False
@@ -76,6 +79,7 @@ class Recorder:
                     self._counts.lost += 1
                 else:
                     self._waiting.append(record)
+                    self._unwritten.add(record.id)
                     self._bytes += size
             self._changed.notify_all()
 
@@ -112,17 +116,15 @@ class Recorder:
             self._counts.lost += left
             self._waiting.clear()
             self._in_hand = []
+            self._unwritten.clear()
             self._bytes = 0
             self._changed.notify_all()
         self._tell(at_once=True)
         self._ledger.close()
 
     def _await_prediction(self, prediction_id: str) -> None:
-        def is_waiting() -> bool:
-            return any(one.id == prediction_id for kept in (self._waiting, self._in_hand) for one in kept)
-
         with self._changed:
-            if not self._changed.wait_for(lambda: not is_waiting(), _FEEDBACK_WAIT_S):
+            if not self._changed.wait_for(lambda: prediction_id not in self._unwritten, _FEEDBACK_WAIT_S):
                 why = self._counts.error or "the database is slow"
                 message = f"the answer {prediction_id!r} is not written yet ({why}): send the feedback again later."
                 raise StorageError(message)
@@ -175,11 +177,14 @@ class Recorder:
                 self._counts.written += len(batch) - refused
                 self._counts.lost += refused
                 self._bytes -= sum(map(_measure, batch))
+                self._unwritten.difference_update(record.id for record in batch)
                 self._in_hand = []
             self._changed.notify_all()
 
     def _purge(self) -> None:
         if self._retention is not None and time.monotonic() >= self._purge_at and not self._closing:
+            # Set first: what cannot be deleted now must not keep answers from being written.
+            self._purge_at = time.monotonic() + _PURGE_AGAIN_S
             self._ledger.purge(datetime.now(UTC) - self._retention)
             self._purge_at = time.monotonic() + _DAY_S
 

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from phytoscope.errors import ConfigError, PackageError, StorageError
+from phytoscope.errors import ConfigError, MissingDependencyError, PackageError, StorageError
+from phytoscope.models.runtime import first_line, list_faults
 from phytoscope.predict.engines.check import check_engine
+from phytoscope.predict.engines.contained import check_contained
 from phytoscope.predict.engines.engine import Engine
 from phytoscope.predict.engines.names import ForeignGraphError
 from phytoscope.predict.engines.onnx_engine import build_onnx_engine
@@ -21,7 +23,7 @@ from phytoscope.schema.choices import Precision, Runtime
 
 INT8_GRAPH: Final = "int8/model.xml"
 INT8_WEIGHTS: Final = "int8/model.bin"
-_LIBRARIES: Final = ("torch", "onnx", "onnxscript", "onnxruntime", "openvino", "phytoscope")
+_LIBRARIES: Final = ("torch", "onnx", "onnxscript", "onnxruntime", "openvino", "nncf", "phytoscope")
 
 
 def build_engine(predictor: Predictor, files: PackageFiles, runtime: Runtime, cores: int) -> Engine:
@@ -76,8 +78,18 @@ def build_int8_engine(predictor: Predictor, files: PackageFiles, runtime: Runtim
             "makes one; or use precision=float32."
         )
         raise PackageError(message)
-    model = read_openvino(files.read(INT8_GRAPH), files.read(INT8_WEIGHTS))
-    return build_openvino_engine(model, predictor.preprocess.size_px, cores, Precision.int8)
+    graph, weights = files.read(INT8_GRAPH), files.read(INT8_WEIGHTS)
+    try:
+        model = read_openvino(graph, weights)
+        return build_openvino_engine(model, predictor.preprocess.size_px, cores, Precision.int8)
+    except MissingDependencyError:
+        raise
+    except list_faults() as error:
+        message = (
+            f"OpenVINO cannot run the network in 8 bits of {str(files.path)!r} ({first_line(error)}): use "
+            "precision=float32, or copy the package again."
+        )
+        raise PackageError(message) from error
 
 
 def read_graph(predictor: Predictor, files: PackageFiles) -> bytes:
@@ -85,9 +97,13 @@ def read_graph(predictor: Predictor, files: PackageFiles) -> bytes:
 
     Raises:
         MissingDependencyError: The package holds none, and the export extra is not installed.
-        PackageError: The file is damaged, or none can be made.
+        PackageError: The file is damaged or names other files, or none can be made.
     """
-    return files.read(ONNX_NAME) if ONNX_NAME in files.names else _translate(predictor, files)
+    if ONNX_NAME not in files.names:
+        return _translate(predictor, files)
+    graph = files.read(ONNX_NAME)
+    check_contained(graph)
+    return graph
 
 
 def list_versions() -> dict[str, str]:

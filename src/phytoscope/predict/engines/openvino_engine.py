@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from phytoscope.errors import require
 from phytoscope.predict.engines.engine import Engine
-from phytoscope.predict.engines.names import COVARIATES_NAME, INPUT_NAME, check_names
+from phytoscope.predict.engines.names import COVARIATES_NAME, INPUT_NAME, ForeignGraphError, check_names
 from phytoscope.schema.choices import Precision, Runtime
 
 _BATCH = 8
@@ -28,6 +28,10 @@ def read_openvino(graph: bytes, weights: bytes = b"") -> Any:
         ForeignGraphError: It has other inputs or outputs.
     """
     openvino: Any = require("openvino")
+    # Otherwise it would be read as whatever it is, and other formats may name files of this machine.
+    if weights and not graph.lstrip().startswith(b"<"):
+        message = "it is no XML file of OpenVINO"
+        raise ForeignGraphError(message)
     core = openvino.Core()
     model = core.read_model(graph, weights) if weights else core.read_model(graph)
     check_names(*([item.get_any_name() for item in items] for items in (model.inputs, model.outputs)))

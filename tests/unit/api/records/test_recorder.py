@@ -332,6 +332,24 @@ def test_old_records_are_deleted_by_themselves(started, tmp_path):
     wait_until(lambda: read_rows(tmp_path / "records.db", "id") == [(f"{2:032x}",)])
 
 
+def test_what_cannot_be_deleted_keeps_nothing_from_being_written(started, tmp_path, said, monkeypatch):
+    """A deletion that fails is told and tried again later; answers are written meanwhile."""
+    tries = []
+
+    def fail(*_):
+        tries.append(1)
+        raise StorageError("no deleting here")
+
+    monkeypatch.setattr("phytoscope.api.records.ledger.Ledger.purge", fail)
+    recorder = started(retention_days=30.0)
+    wait_until(lambda: any("no deleting here" in line for line in said))
+    for number in range(1, 6):
+        recorder.note([make_prediction(number)])
+        wait_until(lambda number=number: recorder.status().written == number)
+    assert recorder.status().error is None
+    assert len(tries) == 1
+
+
 def test_default_place(tmp_path, monkeypatch):
     """Without an address the user's own folder for data is taken."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))

@@ -1,0 +1,46 @@
+"""What a body may cost before anything is decoded."""
+
+import json
+import time
+
+import pytest
+
+from phytoscope.api.errors import RequestError
+from phytoscope.api.uploads import read_order
+
+JSON, FORM = "application/json", "multipart/form-data; boundary=b"
+_PART = b'--b\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n%b\r\n'
+
+
+def make_form(covariates):
+    """A form with one file and what is known of it."""
+    return _PART % (b"files", b'; filename="a"', b"hi") + _PART % (b"covariates", b"", covariates) + b"--b--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (JSON, b'{"images":[' + b"{}," * 1_000_000 + b"{}]}"),
+        (JSON, b'{"images":[{"data":"AAAA","covariates":{' + b'"a":[],' * 500_000 + b'"a":[]}}]}'),
+        (JSON, b"[" * 1_000_000),
+        (FORM, make_form(b"[" + b"{}," * 1_000_000 + b"{}]")),
+    ],
+    ids=["images", "covariates", "nested", "form"],
+)
+def test_millions_of_entries_are_refused_unread(kind, body):
+    """Each entry would become an object and an error of its own: seconds and gigabytes for a few megabytes."""
+    began = time.process_time()
+    with pytest.raises(RequestError, match="too many entries") as caught:
+        read_order(kind, body, {}, 16)
+    assert caught.value.status == 413
+    assert time.process_time() - began < 1.0
+
+
+def test_many_columns_are_read():
+    """Hundreds of columns for each of all photographs are no attack."""
+    covariates = {f"column {number}": number for number in range(900)}
+    images = [{"data": "aGFsbG8=", "covariates": covariates} for _ in range(16)]
+    order = read_order(JSON, json.dumps({"images": images}).encode(), {}, 16)
+    assert [len(upload.covariates) for upload in order.uploads] == [900] * 16
+    (upload,) = read_order(FORM, make_form(json.dumps(covariates).encode()), {}, 16).uploads
+    assert upload.covariates == covariates

@@ -157,13 +157,12 @@ def test_a_database_that_cannot_be_written_costs_records_and_no_answers(running)
 
 @pytest.mark.slow
 def test_a_place_that_cannot_be_written_is_told_before_anybody_asks(package, tmp_path):
-    """Records in a folder that is a file: the service says so at once, or answers and counts every record as lost."""
+    """Records in a folder that is a file: photographs are answered, losses counted, readyz says so."""
     (tmp_path / "kept").write_text("a file")
     url = f"serve.records_url=sqlite:///{tmp_path / 'kept' / 'records.db'}"
-    with running_service(package, "serve.runtime=torch", url) as service:
-        answer = requests.post(
-            f"{service.url}/v1/predict", data=encode_photo(0), headers={"Content-Type": "image/jpeg"}, timeout=30
-        )
-        assert answer.status_code == 200
-        assert _settle(service, 1) == (0, 1)
-        assert requests.get(f"{service.url}/readyz", timeout=30).json()["records"]["error"]
+    with running_service(package, "serve.runtime=torch", url, "serve.records_buffer=1") as service:
+        for _ in range(3):
+            assert service.ask(encode_photo(0), "image/jpeg").status_code == 200
+        # One finds room in the buffer and waits, the others are lost.
+        assert wait_until(lambda: _read_levels(service)[1] == 2)
+        assert wait_until(lambda: not requests.get(f"{service.url}/readyz", timeout=30).json()["records"]["works"])

@@ -9,6 +9,8 @@ import requests
 from factories.packages import draw_photo, make_package
 from factories.services import running_service, wait_for
 from phytoscope.predict.package_archive import pack_package
+from phytoscope.predict.predictor import Predictor
+from phytoscope.schema.choices import Precision, Runtime
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,22 @@ def test_one_file_is_served_and_exchanged(package, photo, tmp_path):
         wait_for(lambda: service.ask(photo, "image/jpeg").json()["model"]["name"] == "other", 120, service)
         text = requests.get(f"{service.url}/metrics", timeout=30).text
     assert 'phytoscope_reloads_total{result="taken"} 1.0' in text
+
+
+@pytest.mark.slow
+def test_eight_bits_are_served(tmp_path, photo):
+    """The form in 8 bits answers when it is asked for, says so, and is what the predictor says with it."""
+    for module in ("nncf", "openvino", "onnxscript", "onnxruntime"):
+        pytest.importorskip(module)
+    from factories.int8_packages import add_int8
+
+    package = add_int8(tmp_path)
+    small = Predictor.load(package, runtime=Runtime.openvino, precision=Precision.int8)
+    with running_service(package, "serve.runtime=openvino", "serve.precision=int8") as service:
+        (found,) = service.ask(photo, "image/jpeg").json()["predictions"]
+        (model,) = requests.get(f"{service.url}/v1/models", timeout=30).json()["models"]
+    assert (model["runtime"], model["precision"]) == ("openvino", "int8")
+    assert found["probabilities"] == pytest.approx(small.predict(photo).probabilities, abs=2e-3)
 
 
 def _read_metrics(service):

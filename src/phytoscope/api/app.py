@@ -62,14 +62,7 @@ def build_app(
     app.add_exception_handler(HTTPException, _word_missing)
     app.add_middleware(Gate, metrics=metrics, door=door, send_seconds=settings.body_timeout_s)
     if settings.cors_origins:
-        # Outside of the gate, so that a page from elsewhere can read its refusals, too.
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Retry-After"],
-        )
+        _add_origins(app, settings.cors_origins)
     add_routes(app)
     if settings.page:
         from phytoscope.api.page.routes import add_page
@@ -77,6 +70,18 @@ def build_app(
         add_page(app)
     describe_app(app)
     return app
+
+
+def _add_origins(app: FastAPI, origins: list[str]) -> None:
+    # Outside of the gate, so that a page from elsewhere can read its refusals, too.
+    app.add_middleware(
+        CORSMiddleware,
+        # Browsers name a page without a slash at the end.
+        allow_origins=[origin.rstrip("/") for origin in origins],
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+        expose_headers=["X-Request-ID", "Retry-After"],
+    )
 
 
 async def _word_missing(request: Request, error: Exception) -> JSONResponse:

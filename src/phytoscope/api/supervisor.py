@@ -1,5 +1,6 @@
 """Several workers behind one address: started, watched, replaced when they die, and ended together."""
 
+import contextlib
 import os
 import select
 import signal
@@ -116,15 +117,16 @@ class Supervisor:
     def _start(self) -> _Child:
         pulse, beat = os.pipe()
         passed = (self._listener.fileno(), self._life, beat)
-        words = [*map(str, passed), self._source, pack_config(self._config)]
+        words = [*map(str, passed), self._source]
         # A group of its own, so that Ctrl-C on the terminal reaches this process alone, which then ends all in order.
         process = subprocess.Popen(  # noqa: S603 (our own interpreter and words)
             [sys.executable, "-m", _MODULE, *words],
             pass_fds=passed,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             start_new_session=True,
         )
         os.close(beat)
+        _hand_over(process, pack_config(self._config))
         return _Child(process, pulse)
 
     def _tell(self, number: signal.Signals) -> None:
@@ -144,6 +146,14 @@ class Supervisor:
             os.close(child.pulse)
         os.close(self._life)
         os.close(self._held)
+
+
+def _hand_over(process: subprocess.Popen[bytes], text: str) -> None:
+    # Not on the command line, which everybody on this computer can read: the records' address may hold a password.
+    if process.stdin is not None:
+        # A worker that has died already is noticed elsewhere.
+        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+            pipe.write(text.encode())
 
 
 def run_workers(source: str, config: ServeConfig, listener: socket.socket) -> None:

@@ -17,7 +17,7 @@ def main(words: list[str]) -> int:
 
     Args:
         words: Numbers of the listening socket, of the pipe that ends with the supervisor and of the one that is told
-            that the loop turns; the package; the settings.
+            that the loop turns; the package. The settings stand in the standard input.
 
     Returns:
         The exit code.
@@ -26,7 +26,7 @@ def main(words: list[str]) -> int:
     life, pulse = int(words[1]), int(words[2])
     threading.Thread(target=_watch, args=(life,), daemon=True).start()
     try:
-        run_worker(words[3], unpack_config(words[4]), listener, lambda: os.write(pulse, b"."))
+        run_worker(words[3], unpack_config(sys.stdin.read()), listener, lambda: os.write(pulse, b"."))
     except PhytoscopeError as error:
         note(f"this worker cannot start: {error}")
         return EXIT_NOT_STARTED

@@ -32,6 +32,12 @@ def compose_serve(words: Sequence[str]) -> ServeConfig:
             "never fits would never be answered."
         )
         raise ConfigError(message)
+    if config.max_mb > config.memory_mb:
+        message = (
+            f"serve.max_mb={config.max_mb:g} must be at most serve.memory_mb={config.memory_mb:g}: a request that "
+            "never fits would be told to come back for ever."
+        )
+        raise ConfigError(message)
     odd = [host for host in config.allowed_hosts if not _HOST.fullmatch(host)]
     if odd:
         message = f"serve.allowed_hosts: {odd[0]!r} is no plain name; write it without http:// and port."

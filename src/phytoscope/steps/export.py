@@ -49,6 +49,7 @@ from phytoscope.transforms.stream import count_cores
 
 OPENVINO_GRAPH: Final = "openvino/model.xml"
 _MOST_IMAGES: Final = 1000
+_REFUSED: Final = "refused: "
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _write_forms(job: _Job, folder: Path) -> tuple[Certificate, dict[str, Any]]:
     reports = [describe_form(form, torch, own, job.split, job.plan) for form, own in pairs]
     reports = [_decide(job, report, form) for report, form in zip(time_forms(forms, reports), forms, strict=True)]
     steps = int8.steps if isinstance(int8, Int8Network) else []
-    variants |= _settle(job, folder, reports)
+    variants |= _settle(job, folder, [*reports, *absent])
     return _certify(job, [*reports, *absent], steps), variants
 
 
@@ -198,7 +199,7 @@ def _build_exact(job: _Job) -> Iterator[Form | FormReport]:
             yield _absent(runtime.value, Precision.float32, first_line(error))
             continue
         except list_faults() as error:
-            yield _absent(runtime.value, Precision.float32, f"refused: {first_line(error)}")
+            yield _absent(runtime.value, Precision.float32, f"{_REFUSED}{first_line(error)}")
             continue
         yield Form(runtime.value, put_on_engine(job.predictor, engine), job.files.size(ONNX_NAME))
 
@@ -253,12 +254,12 @@ def _decide(job: _Job, report: FormReport, form: Form) -> FormReport:
                     "package.int8=auto for a package without it and a certificate that says so, or allow more."
                 )
                 raise PackageError(message)
-            return dataclasses.replace(report, published=False, reason=f"refused: {words}")
+            return dataclasses.replace(report, published=False, reason=f"{_REFUSED}{words}")
         return dataclasses.replace(report, reason=words)
     largest = np.inf if report.largest_difference is None else report.largest_difference
     allowed = TOLERANCE * _find_scale(job)
     if not largest <= allowed:
-        words = f"refused: an answer differs by {largest:.2g}, allowed is {allowed:.2g}"
+        words = f"{_REFUSED}an answer differs by {largest:.2g}, allowed is {allowed:.2g}"
         return dataclasses.replace(report, published=False, reason=words)
     return report
 
@@ -274,7 +275,10 @@ def _settle(job: _Job, folder: Path, reports: list[FormReport]) -> dict[str, Any
     """Removes what is refused, and says what of the rest the package holds."""
     fates = {report.name: report.published for report in reports}
     variants: dict[str, Any] = {}
-    if not fates.get(Runtime.onnxruntime.value, True):
+    # Both runtimes read one file; that one of them is not installed says nothing about it.
+    exact = [report for report in reports if report.name in (Runtime.onnxruntime.value, Runtime.openvino.value)]
+    refused = any(report.reason.startswith(_REFUSED) for report in exact)
+    if refused and not any(report.published for report in exact):
         (folder / ONNX_NAME).unlink(missing_ok=True)
     elif (folder / ONNX_NAME).is_file():
         variants["onnx"] = {"parts": [ONNX_NAME]}

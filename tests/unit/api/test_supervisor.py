@@ -5,6 +5,7 @@ import os
 import socket
 import time
 
+import psutil
 import pytest
 
 from factories.process_trees import wait_until
@@ -26,9 +27,9 @@ def supervise(monkeypatch, tmp_path):
     monkeypatch.setenv(MULTIPROCESS_VARIABLE, str(tmp_path))
     with contextlib.ExitStack() as stack:
 
-        def start(source, workers=1):
+        def start(source, workers=1, **settings):
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            found = Supervisor(source, ServeConfig(workers=workers, stop_s=5.0), listener)
+            found = Supervisor(source, ServeConfig(workers=workers, stop_s=5.0, **settings), listener)
             stack.callback(found._end)
             found._children = [found._start() for _ in range(workers)]
             return found
@@ -71,6 +72,16 @@ def test_dead_worker_is_replaced_and_its_levels_are_forgotten(supervise, tmp_pat
     look_until(found, lambda: list_pids(found) not in ([], [first]))
     assert not level.exists()
     assert count.exists()
+
+
+def test_settings_are_not_among_the_words(supervise):
+    """Everybody on the computer can read a command line, and the address of the records may hold a password."""
+    found = supervise("hang", records_url="postgresql://me:geheim@127.0.0.1/records")
+    look_until(found, lambda: found._children[0].has_started)
+    (pid,) = list_pids(found)
+    words = psutil.Process(pid).cmdline()
+    assert "factories.stub_worker" in words
+    assert "geheim" not in " ".join(words)
 
 
 def test_nothing_starts_when_no_worker_can(supervise):

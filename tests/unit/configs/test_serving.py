@@ -29,6 +29,7 @@ def test_settings_compose_without_data():
         ("serve.deadline_s=-1", "above 0"),
         ("serve.reload_s=0", "0.1 or above"),
         ("serve.decoder_memory_mb=1", "64 or above"),
+        ("serve.max_mb=600", "at most serve.memory_mb=512"),
         ("serve.retention_days=1000000", "at most 36500"),
         ("serve.allowed_hosts=['https://lab']", "without http:// and port"),
         ("serve.queue_size=8", "serve.max_files=16 must be at most serve.queue_size=8"),

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,13 +12,15 @@ from factories.broken_packages import read_parts
 from factories.runs import draw_mixed_folder, run_tiny, run_words
 from phytoscope.configs import compose_config
 from phytoscope.errors import ConfigError, PackageError
+from phytoscope.predict.package_files import ONNX_NAME
 from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.artifact import read_json
-from phytoscope.schema.certificate import CERTIFICATE_NAME, Certificate
+from phytoscope.schema.certificate import CERTIFICATE_NAME, Certificate, FormReport
 from phytoscope.schema.choices import Precision, Runtime
 from phytoscope.schema.comparison import MetricDifference, Winner
+from phytoscope.schema.config import PackageConfig
 from phytoscope.schema.table import Task
-from phytoscope.steps.export import refuse_variants
+from phytoscope.steps.export import _settle, refuse_variants
 from phytoscope.steps.export_forms import find_loss
 from phytoscope.steps.export_int8 import allow_change, measure_change
 
@@ -81,6 +84,26 @@ def test_settings_have_limits(word) -> None:
     """What cannot work is refused before anything starts."""
     with pytest.raises(ConfigError, match=word.partition("=")[0]):
         compose_config(["data=folder", "data.root=photos", word])
+
+
+@pytest.mark.parametrize(
+    ("onnxruntime", "openvino", "kept"),
+    [
+        ("", "", True),
+        ("refused: an answer differs", "refused: an answer differs", False),
+        ("refused: an answer differs", "", True),
+        ("refused: it cannot be run", "it is not installed", False),
+        ("it is not installed", "it is not installed", True),
+    ],
+)
+def test_file_that_no_runtime_may_use_is_taken_out(tmp_path, onnxruntime, openvino, kept) -> None:
+    """A file that was refused wherever it was tried is not handed on; a runtime that is missing proves nothing."""
+    (tmp_path / ONNX_NAME).touch()
+    found = (("onnxruntime", onnxruntime), ("openvino", openvino))
+    reports = [FormReport(name, name, "float32", published=not reason, reason=reason) for name, reason in found]
+    variants = _settle(SimpleNamespace(settings=PackageConfig()), tmp_path, reports)
+    assert (tmp_path / ONNX_NAME).exists() is kept
+    assert set(variants) == ({"onnx"} if kept else set())
 
 
 @pytest.fixture(scope="module")

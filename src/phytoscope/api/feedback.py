@@ -31,13 +31,11 @@ async def take_feedback(request: Request) -> Response:
     service = get_service(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        message = "feedback is sent as application/json."
-        raise RequestError(415, "unsupported_media_type", message)
+        _refuse("feedback is sent as application/json.", 415, "unsupported_media_type")
     body = read_model(FeedbackBody, await read_body(request, _MOST_BYTES, service.config.body_timeout_s))
     check_feedback(body, service.slot.current.predictor.description)
     if service.recorder is None:
-        message = "this service keeps no answers, so it can keep no feedback (serve.records=true)."
-        raise RequestError(503, "not_ready", message)
+        _refuse("this service keeps no answers, so it can keep no feedback (serve.records=true).", 503, "not_ready")
     record = FeedbackRecord(
         secrets.token_hex(16), body.id, datetime.now(UTC), body.label, body.value, body.target, body.comment
     )
@@ -73,5 +71,5 @@ def check_feedback(body: FeedbackBody, model: ModelDescription) -> None:
         _refuse(f"{body.target!r} is no number of this model; {suggest(body.target, model.units)}")
 
 
-def _refuse(message: str) -> NoReturn:
-    raise RequestError(422, "bad_request", message)
+def _refuse(message: str, status: int = 422, code: str = "bad_request") -> NoReturn:
+    raise RequestError(status, code, message)

@@ -76,6 +76,7 @@ def run_worker(
 
     Raises:
         PhytoscopeError: The service cannot start.
+        ConfigError: It cannot start for a reason that only its log can tell.
     """
     set_up_logs(config.log_level, config.log_format)
     _allow_files(config.max_connections)

@@ -89,7 +89,9 @@ class Transport:
             ServiceError: The service does not answer, or not as it should.
         """
         tries = 1 + (self._retries if patience else 0)
-        for turn in range(1, tries + 1):
+        turn = 0
+        while True:
+            turn += 1
             pause = _FIRST_PAUSE_S * 2 ** (turn - 1)
             try:
                 answer = self._session().request(
@@ -113,7 +115,6 @@ class Transport:
                 pause = max(pause, _read_wait(answer))
             # Clients that were told the same must not come back all at once.
             time.sleep(min(pause, _LONGEST_PAUSE_S) * random.uniform(1.0, 1.25))
-        raise AssertionError
 
     def close(self) -> None:
         """Closes all connections."""

@@ -148,6 +148,17 @@ def find_worst(found: Sequence[GoldenDifference]) -> float:
     return float(np.max([each.worst for each in found]))
 
 
+def _read_rows(content: bytes) -> list[Any]:
+    rows = json.loads(content.decode("utf-8"))
+    if not isinstance(rows, list) or not rows:
+        message = "it is not a list of images with answers"
+        raise ValueError(message)
+    if len(rows) > MOST_GOLDEN:
+        message = f"it lists {len(rows)} images, allowed are {MOST_GOLDEN}"
+        raise ValueError(message)
+    return rows
+
+
 def compare_golden(predictor: Predictor, files: PackageFiles, answers: str = GOLDEN_NAME) -> list[GoldenDifference]:
     """The same, for each golden image.
 
@@ -161,13 +172,7 @@ def compare_golden(predictor: Predictor, files: PackageFiles, answers: str = GOL
     """
     content = files.read(answers)
     try:
-        rows = json.loads(content.decode("utf-8"))
-        if not isinstance(rows, list) or not rows:
-            message = "it is not a list of images with answers"
-            raise ValueError(message)
-        if len(rows) > MOST_GOLDEN:
-            message = f"it lists {len(rows)} images, allowed are {MOST_GOLDEN}"
-            raise ValueError(message)
+        rows = _read_rows(content)
         # Numbers that no model gives overflow, which is a difference and no event.
         with np.errstate(all="ignore"):
             return [_compare(predictor, files, row) for row in rows]

@@ -104,10 +104,7 @@ class Certificate:
             ArtifactError: It is of another format or not complete.
         """
         try:
-            values = dict(content)
-            if values.pop("format") != CERTIFICATE_FORMAT:
-                message = f"it is not of format {CERTIFICATE_FORMAT}"
-                raise ValueError(message)
+            values = _read_format(content)
             forms = [
                 FormReport(**{**form, "metrics": [_read_metric(metric) for metric in form["metrics"]]})
                 for form in values.pop("forms")
@@ -120,3 +117,11 @@ class Certificate:
 
 def _read_metric(content: dict[str, Any]) -> MetricDifference:
     return MetricDifference(**{**content, "winner": Winner(content["winner"])})
+
+
+def _read_format(content: dict[str, Any]) -> dict[str, Any]:
+    values = dict(content)
+    if values.pop("format") != CERTIFICATE_FORMAT:
+        message = f"it is not of format {CERTIFICATE_FORMAT}"
+        raise ValueError(message)
+    return values

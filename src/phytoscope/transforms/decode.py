@@ -116,6 +116,7 @@ def decode_with_facts(
             two sides of the file's picture, which may be lying on its side; None keeps all pixels.
 
     Raises:
+        ImageTooLargeError: It has more pixels than are allowed.
         ImageReadError: The bytes are empty, truncated, not an image, too large or of a kind that cannot be shown.
     """
     if not content:

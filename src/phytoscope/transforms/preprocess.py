@@ -151,7 +151,7 @@ class Preprocess:
         """Brings one decoded image to the square, at the place where the whole original would lie.
 
         Args:
-            image: The image, perhaps decoded at a part of its size.
+            image: The image, perhaps decoded at a part of its size; its pixels of shape (H, W, 3), uint8, RGB.
 
         Returns:
             Shape (size_px, size_px, 3), uint8, RGB, 0-255.

@@ -38,7 +38,11 @@ class NetworkInputs:
         return len(self.squares)
 
     def take(self, places: NDArray[np.int64]) -> list[NDArray[Any]]:
-        """Inputs of some of the images, in the order of the network's inputs."""
+        """Inputs of M of the images, in the order of the network's inputs: shapes (M, S, S, 3) and (M, covariate_dim).
+
+        Args:
+            places: Places of the images, shape (M,).
+        """
         images: list[NDArray[Any]] = [np.ascontiguousarray(self.squares[places])]
         return images if self.covariates is None else [*images, np.ascontiguousarray(self.covariates[places])]
 
@@ -66,7 +70,7 @@ def quantize_plainly(model: Any, calibration: NetworkInputs, *, careful: bool = 
         model: What `read_openvino` gave; it stays as it is.
         calibration: Images that show the ranges of the activations.
         careful: Ranges that need not lie around 0, and the shift of every layer is measured and undone one after the
-            other (Nagel 2019, arXiv 1906.04721): slower to make, often nearer to 32 bits.
+            other, as in Nagel 2019 (arXiv 1906.04721); slower to make, often nearer to 32 bits.
 
     Raises:
         MissingDependencyError: NNCF or OpenVINO is not installed.

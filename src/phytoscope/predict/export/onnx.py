@@ -32,7 +32,7 @@ class Look(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor, covariates: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Computes outputs and features; see `PlantNetwork.look`."""
+        """Computes outputs (N, outputs) and features (N, F) of images (N, 3, S, S), uint8; see `PlantNetwork.look`."""
         return self.network.look(images, covariates)
 
 
@@ -129,7 +129,16 @@ def measure_difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
 
 
 def draw_inputs(predictor: Predictor, count: int) -> dict[str, NDArray[Any]]:
-    """Random inputs as the network takes them, by the names of the graph's inputs; the same for the same count."""
+    """Random inputs by the names of the graph's inputs, the same for the same count.
+
+    Args:
+        predictor: The model.
+        count: Images N.
+
+    Returns:
+        Images of shape (N, 3, S, S), uint8, and where the model sees more, covariates of shape (N, covariate_dim),
+        float32.
+    """
     size, covariate_dim = predictor.preprocess.size_px, predictor.meaning.covariate_dim
     rng = np.random.default_rng(count)
     inputs: dict[str, NDArray[Any]] = {INPUT_NAME: rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)}

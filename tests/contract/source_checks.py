@@ -34,6 +34,7 @@ HELP_TEXT_MODULES = ("cli.py", "cli/")
 # Borders where any failure becomes a message. The list may grow only together with a decision record.
 # The borders: the command line's main(), the service's handler, and the loops that must go on whatever one turn does.
 BROAD_EXCEPT_MODULES = (
+    "cli.py",
     "cli/__init__.py",
     "api/batcher.py",
     "api/decoder_process.py",

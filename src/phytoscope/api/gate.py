@@ -25,6 +25,8 @@ _PLAIN_ID: Final = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 _DRAIN_SECONDS: Final = 2.0
 _DRAIN_BYTES: Final = 64_000_000
 _GONE: Final = 499
+# What is refused before a route is found is counted under its address all the same, as long as it is one of ours.
+_ADDRESSES: Final = frozenset({"/v1/predict", "/v1/explain", "/v1/models", "/v1/feedback", "/metrics"})
 
 
 class Gate:
@@ -71,7 +73,7 @@ class Gate:
 
     def _count(self, scope: Scope, status: int) -> None:
         seconds = time.perf_counter() - scope[BEGAN]
-        route = scope.get(ROUTE, "other")
+        route = scope.get(ROUTE, scope["path"] if scope["path"] in _ADDRESSES else "other")
         self._metrics.requests.labels(route, str(status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         level = logging.DEBUG if route in ("/healthz", "/readyz", "/metrics") else logging.INFO

@@ -60,8 +60,13 @@ class Door:
             return
         if not path.startswith(_PROTECTED):
             return
-        if not self._ring.allows(find_key(headers)):
-            message = "a key is needed: send it as `Authorization: Bearer KEY`."
+        key = find_key(headers)
+        if not self._ring.allows(key):
+            message = (
+                "this key is not known, or was removed: ask whoever runs the service for another one."
+                if key
+                else "a key is needed: send it as `Authorization: Bearer KEY`."
+            )
             raise RequestError(401, "unauthorised", message, {"WWW-Authenticate": "Bearer"})
 
     def _check_host(self, host: str) -> None:

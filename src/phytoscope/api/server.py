@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from threadpoolctl import threadpool_limits
 
 from phytoscope.api.app import build_app
+from phytoscope.api.listening import BACKLOG
 from phytoscope.api.logs import note, set_up_logs
 from phytoscope.api.protocol import build_protocol
 from phytoscope.api.service import Phase, Service
@@ -23,42 +24,8 @@ from phytoscope.errors import ConfigError, PhytoscopeError
 from phytoscope.schema.choices import Precision, Runtime
 from phytoscope.schema.serve import LogFormat, LogLevel, ServeConfig
 
-_BACKLOG: Final = 2048
 _SPARE_FILES: Final = 256
 _TICKS: Final = 10
-
-
-def open_socket(config: ServeConfig) -> socket.socket:
-    """Listens on the address of the settings.
-
-    Raises:
-        ConfigError: The address is taken, or is none of this computer's.
-    """
-    try:
-        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((config.host, config.port))
-        listener.listen(_BACKLOG)
-        listener.set_inheritable(True)
-    except OSError as error:
-        message = (
-            f"serve.host={config.host} serve.port={config.port} cannot be listened on ({error.strerror or error}): "
-            "choose another port, for example serve.port=8080."
-        )
-        raise ConfigError(message) from error
-    return listener
-
-
-def name_address(listener: socket.socket) -> str:
-    """The address that a browser on this computer opens.
-
-    Args:
-        listener: The listening socket.
-    """
-    host, port = listener.getsockname()[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{shown}:{port}"
 
 
 def run_worker(
@@ -129,7 +96,7 @@ class Worker(uvicorn.Server):
                 proxy_headers=False,
                 timeout_keep_alive=max(1, round(config.keep_alive_s)),
                 timeout_graceful_shutdown=max(1, round(config.stop_s)),
-                backlog=_BACKLOG,
+                backlog=BACKLOG,
             )
         )
 

@@ -73,9 +73,16 @@ def read_order(content_type: str, body: bytes, query: Mapping[str, str], max_fil
             f"a body of the type {kind[:80]!r} cannot be read; send the file itself ({', '.join(IMAGE_TYPES)}), a form "
             "(multipart/form-data) or application/json."
         )
+        # What curl says of a file when nobody tells it more.
+        if kind == "application/x-www-form-urlencoded":
+            message = "the file's type is missing: with curl, add -H 'Content-Type: image/jpeg' to --data-binary @FILE."
         raise RequestError(415, "unsupported_media_type", message)
     if not any(upload.content for upload in order.uploads):
-        message = f"no photograph was sent; a form holds it in the field {_FILES!r}."
+        message = (
+            "the body is empty: is the path of the file right?"
+            if kind in IMAGE_TYPES
+            else f"no photograph was sent; a form holds it in the field {_FILES!r}."
+        )
         raise RequestError(422, "bad_request", message)
     if len(order.uploads) > max_files:
         message = f"{len(order.uploads)} photographs are more than the {max_files} that one request may hold."

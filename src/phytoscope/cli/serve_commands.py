@@ -45,13 +45,7 @@ def serve(
     config = compose_serve(settings or [])
     for module in ("fastapi", "uvicorn", "httptools", "prometheus_client", "python_multipart"):
         require(module)
-    from phytoscope.predict.package_files import open_files
-    from phytoscope.predict.package_source import find_package
-
-    # What is no package is said at once, and not by a process that is started for it.
-    open_files(find_package(model))
-    from phytoscope.api.server import name_address, open_socket, run_worker
-    from phytoscope.api.supervisor import run_workers
+    from phytoscope.api.listening import name_address, open_socket
 
     if config.threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(config.threads)
@@ -61,6 +55,15 @@ def serve(
             "serve.host=127.0.0.1."
         )
     with open_socket(config) as listener:
+        err.print(escape(f"Loading {model} ..."))
+        from phytoscope.predict.package_files import open_files
+        from phytoscope.predict.package_source import find_package
+
+        # What is no package is said at once, and not by a process that is started for it.
+        open_files(find_package(model))
+        from phytoscope.api.server import run_worker
+        from phytoscope.api.supervisor import run_workers
+
         out.print(escape(f"Listening on {name_address(listener)}"))
         out.file.flush()
         if config.workers > 1:

@@ -183,6 +183,9 @@ class FolderFiles(PackageFiles):
     def _read_description(self) -> bytes:
         place = self.path / DESCRIPTION_NAME
         if not place.is_file():
+            if not self.path.exists():
+                message = f"there is no package {str(self.path)!r}: check the path."
+                raise PackageError(message)
             inside = self.path / "package"
             hint = f" Did you mean {str(inside)!r}?" if (inside / DESCRIPTION_NAME).is_file() else ""
             message = f"{str(self.path)!r} is not a model package: it holds no {DESCRIPTION_NAME}.{hint}"

@@ -239,13 +239,23 @@ def _make_int8(job: _Job, folder: Path) -> Int8Network | FormReport | None:
     return found
 
 
+def _word_loss(job: _Job, loss: float) -> str:
+    change = f"it is better by {-loss:.4f}" if loss < 0 else f"it loses {loss:.4f}"
+    words = f"{change}, allowed is a loss of {job.settings.max_loss:g} (package.max_loss)"
+    groups = int(job.rows[GROUP_ID].nunique())
+    # What one group more or less would change is the least that can be seen.
+    if 1 / groups > job.settings.max_loss:
+        words += f"; {len(job.rows)} images of {groups} groups are too few to show so small a loss for other plants"
+    return words
+
+
 def _decide(job: _Job, report: FormReport, form: Form) -> FormReport:
     """Whether a form may be handed on."""
     if form.name == "torch":
         return report
     if report.precision == Precision.int8.value:
         loss = np.inf if report.loss is None else report.loss
-        words = f"it loses {loss:.4f}, allowed is {job.settings.max_loss:g} (package.max_loss)"
+        words = _word_loss(job, loss)
         # Worded so that a loss that is not a number is refused too.
         if not loss <= job.settings.max_loss:
             if job.settings.int8 is VariantExport.always:

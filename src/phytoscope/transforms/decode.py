@@ -20,6 +20,8 @@ from phytoscope.errors import ImageReadError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+# What stands at the beginning of the photographs of newer phones.
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif")
 _WHITE = (255, 255, 255, 255)
 _EXIF_DETAILS = 0x8769
 _SIDEWAYS = (5, 6, 7, 8)
@@ -148,6 +150,8 @@ def decode_with_facts(
         raise
     except UnidentifiedImageError as error:
         reason = f"the content is not an image in a known format ({', '.join(_FORMATS)})"
+        if content[4:8] == b"ftyp" and content[8:12] in _HEIF:
+            reason = "HEIC and AVIF are not read: save it as JPEG (iPhone: Settings, Camera, Formats, Most Compatible)"
         raise ImageReadError(name, reason) from error
     except _DAMAGE as error:
         text = " ".join(str(error).split())

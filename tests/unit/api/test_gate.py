@@ -32,7 +32,7 @@ def pass_through(app, metrics, incoming=(), send_seconds=5.0, send=None):
 
 def count(metrics, status):
     """How many requests ended with a status."""
-    return metrics.requests.labels("other", str(status))._value.get()
+    return metrics.requests.labels("/v1/predict", str(status))._value.get()
 
 
 def test_half_an_answer_is_no_whole_one():

@@ -86,3 +86,14 @@ def test_name_is_checked_where_nobody_else_should_ask(settings, checked):
     """A service for one computer knows its names; one for a network cannot, unless told."""
     refusal = knock(Door(ServeConfig(**settings)), "GET", "/", host="plants.example.org")
     assert (refusal == REFUSED) is checked
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"), [([], "a key is needed"), ([(b"x-api-key", b"phy_old")], "not known, or")]
+)
+def test_missing_and_wrong_key_are_told_apart(tmp_path, headers, words):
+    """Who mistyped a key would otherwise look for the header's name."""
+    add_key(tmp_path / "keys.json", "lab")
+    door = Door(ServeConfig(keys=str(tmp_path / "keys.json")))
+    with pytest.raises(RequestError, match=words):
+        door.check("POST", "/v1/predict", [(b"host", b"127.0.0.1"), *headers])

@@ -44,3 +44,18 @@ def test_many_columns_are_read():
     assert [len(upload.covariates) for upload in order.uploads] == [900] * 16
     (upload,) = read_order(FORM, make_form(json.dumps(covariates).encode()), {}, 16).uploads
     assert upload.covariates == covariates
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status", "words"),
+    [
+        ("application/x-www-form-urlencoded", b"\xff\xd8", 415, "add -H 'Content-Type: image/jpeg'"),
+        ("application/pdf", b"%PDF", 415, "send the file itself"),
+        ("image/jpeg", b"", 422, "is the path of the file right"),
+    ],
+)
+def test_usual_slips_are_told_with_their_remedy(kind, body, status, words):
+    """What curl does when a header or a path is wrong."""
+    with pytest.raises(RequestError, match=words) as caught:
+        read_order(kind, body, {}, 16)
+    assert caught.value.status == status

@@ -198,7 +198,7 @@ def test_missing_package(tmp_path) -> None:
     """The place is named."""
     result = call("show", tmp_path / "nowhere")
     assert isinstance(result.exception, PackageError)
-    assert "nowhere' is not a model package" in str(result.exception)
+    assert "nowhere': check the path" in str(result.exception)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the library is found otherwise there")

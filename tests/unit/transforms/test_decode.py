@@ -254,3 +254,9 @@ def test_file_is_read(tmp_path):
     """Reading a file is reading its bytes and decoding them."""
     (tmp_path / "ä b.png").write_bytes(encode(make_pixels()))
     assert np.array_equal(read_image(tmp_path / "ä b.png", max_megapixels=1), make_pixels())
+
+
+def test_photographs_of_newer_phones_are_told_with_a_remedy():
+    """HEIC is what most people will try that cannot be read."""
+    with pytest.raises(ImageReadError, match="save it as JPEG"):
+        decode_image(b"\0\0\0\x18ftypheic" + bytes(60), name="IMG_1.HEIC", max_megapixels=1.0)

@@ -87,7 +87,7 @@ function describeClasses({ prediction, coverage }) {
   const bars = ranked.slice(0, number).map(([name, share]) => drawBar(name, share, set.includes(name)));
   const rest = ranked.slice(number);
   if (rest.length) bars.push(make("li", { className: "rest" }, t("rest", { n: rest.length, share: formatShare(rest.reduce((sum, [, share]) => sum + share, 0)) })));
-  return [make("ul", { className: "bars" }, bars), set.length ? make("p", { className: "set" }, wordSet(set), " ", promise(coverage, "set")) : null];
+  return [make("ul", { className: "bars" }, bars), set.length ? make("p", { className: "set" }, wordSet(set, prediction.verdict), " ", promise(coverage, "set")) : null];
 }
 
 function rank(probabilities) {
@@ -100,8 +100,9 @@ function drawBar(name, share, isInSet) {
   return make("li", { className: isInSet ? "inside" : "", title: name }, make("span", { className: "name" }, readable(name)), make("span", { className: "num" }, formatShare(share)), make("span", { className: "track", "aria-hidden": "true" }, fill));
 }
 
-function wordSet(set) {
-  return set.length === 1 ? t("set_one", { label: readable(set[0]) }) : t("set_many", { labels: formatList(set.map(readable)) });
+function wordSet(set, verdict) {
+  // "Only this" beside "let somebody look" would read like a contradiction.
+  return set.length === 1 ? t(verdict === "accept" ? "set_one" : "set_one_unsure", { label: readable(set[0]) }) : t("set_many", { labels: formatList(set.map(readable)) });
 }
 
 function promise(coverage, kind) {

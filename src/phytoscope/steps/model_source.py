@@ -11,6 +11,7 @@ from phytoscope.track.registry import Registry
 from phytoscope.track.target import URI_VARIABLE, WORKSPACE_VARIABLE, local_uri
 
 _DESCRIPTION: Final = "package.json"
+_FILE: Final = "sqlite:///"
 
 
 def choose_uri(uri: str | None = None) -> str:
@@ -43,15 +44,28 @@ def resolve_package(text: str, uri: str | None = None, cache: Path | None = None
 
     Raises:
         ConfigError: The text or the address cannot be read.
-        ArtifactError: There is no such model, or not the one that was registered.
+        ArtifactError: There is no such registry or model, or not the one that was registered.
         TrackingError: The registry does not answer.
         StorageError: The cache cannot be written.
     """
     if not text.startswith(REFERENCE):
         return Path(text)
     name, which = parse_reference(text)
-    registry = Registry(choose_uri(uri))
+    place = choose_uri(uri)
+    _check_store(place)
+    registry = Registry(place)
     return keep_package(registry, registry.get(name, which), cache)
+
+
+def _check_store(uri: str) -> None:
+    # Whoever opens a store that is not there makes an empty one, and looking must not write.
+    path = uri.removeprefix(_FILE)
+    if uri.startswith(_FILE) and path and not Path(path).exists():
+        message = (
+            f"there is no registry at {path!r}: `phytoscope register RUN` makes one; {URI_VARIABLE} or --uri names "
+            "another, and PHYTOSCOPE_WORKSPACE the directory of a pipeline."
+        )
+        raise ArtifactError(message)
 
 
 def keep_package(registry: Registry, version: ModelVersion, cache: Path | None = None) -> Path:

@@ -40,8 +40,8 @@ def test_one_file_is_served_and_exchanged(package, photo, tmp_path):
         assert answer["model"]["name"] == predictor.description.name
         (tmp_path / "other.phyto").replace(tmp_path / "leaf.phyto")
         wait_for(lambda: service.ask(photo, "image/jpeg").json()["model"]["name"] == "other", 120, service)
-        text = requests.get(f"{service.url}/metrics", timeout=30).text
-    assert 'phytoscope_reloads_total{result="taken"} 1.0' in text
+        taken = 'phytoscope_reloads_total{result="taken"} 1.0'
+        wait_for(lambda: taken in requests.get(f"{service.url}/metrics", timeout=30).text, 60, service)
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ NOT_OFFERED: dict[str, str] = {
     "name": "a run is called like its data set",
     "audit": "read by `phytoscope inspect` alone",
     "sweep": "read by `phytoscope sweep` alone",
+    "serve": "read by `phytoscope serve` alone",
     "paths": "the workspace says where things lie",
     "overrides": "these are the words that all others become",
 }

@@ -56,7 +56,7 @@ def serve(tmp_path_factory):
         service.__exit__(None, None, None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
     """Chromium."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -23,8 +23,9 @@ COMMANDS = [
     "prepare",
     "train",
     "evaluate",
-    "package",
+    "export",
     "predict",
+    "serve",
     "demo",
     "settings",
     "adapters",
@@ -38,6 +39,7 @@ COMMANDS = [
     "rollback",
     "models",
 ]
+GROUPS = ["cache", "data", "drift", "find", "package", "pipeline", "records", "serve-keys", "track"]
 HEAVY = ["torch", "timm", "lightning", "matplotlib", "pandas", "albumentations", "cv2", "sklearn"]
 
 
@@ -48,7 +50,7 @@ def loaded_after(code: str) -> set[str]:
     return set(result.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *GROUPS])
 def test_every_command_explains_itself(command) -> None:
     """`--help` of each command works and says more than its name."""
     result = CliRunner().invoke(cli.app, [command, "--help"])
@@ -59,9 +61,10 @@ def test_every_command_explains_itself(command) -> None:
 def test_help_names_every_command() -> None:
     """The first help lists all commands."""
     result = CliRunner().invoke(cli.app, ["--help"])
-    assert all(command in result.output for command in COMMANDS)
+    assert all(command in result.output for command in [*COMMANDS, *GROUPS])
     names = (command.callback.__name__.replace("_", "-") for command in cli.app.registered_commands)
     assert sorted(COMMANDS) == sorted(names)
+    assert sorted(GROUPS) == sorted(group.name for group in cli.app.registered_groups)
 
 
 def test_version() -> None:

@@ -48,10 +48,10 @@ def test_each_verdict_says_what_to_do(visit):
     assert "The picture is too dark. Take it in daylight" in dark.inner_text()
     assert not dark.locator(".bars").is_visible()
     dark.get_by_text("What the model would have said").click()
-    assert dark.locator(".bars").is_visible()
+    dark.locator(".bars").wait_for(state="visible")
     assert "Let somebody look" in small.inner_text()
     assert "too few pixels" in small.inner_text()
-    assert small.locator(".bars").is_visible()
+    small.locator(".bars").wait_for(state="visible")
     tally = page.locator("#tally li").all_inner_texts()
     assert [line.partition(" ")[0] for line in tally] == ["1", "1", "1"]
     assert page.locator("#status").inner_text() == "All 3 pictures are answered."

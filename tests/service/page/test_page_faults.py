@@ -117,7 +117,7 @@ def test_lost_connection_is_told_and_goes_on_by_itself(visit):
     visit.context.set_offline(True)
     cards = visit.ask(("leaf.png", draw_picture()))
     assert "The service cannot be reached" in cards.first.inner_text()
-    assert page.get_by_role("alert").get_by_text("cannot be reached").is_visible()
+    page.get_by_role("alert").get_by_text("cannot be reached").wait_for(state="visible")
     visit.context.set_offline(False)
     cards.first.get_by_text("You can act on this").wait_for()
     page.wait_for_function("() => document.getElementById('notice').textContent === ''")
@@ -146,4 +146,4 @@ def test_key_is_asked_for_and_kept_until_the_tab_is_closed(visit_page, serve, tm
         page.reload()
         page.get_by_text("tells 3 classes apart").wait_for()
         assert page.evaluate("JSON.stringify(localStorage)").count(secret) == 0
-        assert visit_page(service.url).open().get_by_label("Key", exact=True).is_visible()
+        visit_page(service.url).open().get_by_label("Key", exact=True).wait_for(state="visible")

@@ -97,7 +97,7 @@ def test_phone_offers_its_camera(visit_page, serve):
     """With a finger there is a button that opens the camera at the back; everything large enough to be hit."""
     visit = visit_page(serve("page").url, 320, has_touch=True, is_mobile=True)
     page = visit.open()
-    assert page.get_by_role("button", name="Take a photograph").is_visible()
+    page.get_by_role("button", name="Take a photograph").wait_for(state="visible")
     assert page.locator("#camera").get_attribute("capture") == "environment"
     visit.ask(*PICTURES)
     assert visit.is_narrow()
@@ -121,7 +121,7 @@ def test_german_reader_gets_german(visit_page, serve):
     assert "." in card.locator(".headline").inner_text()
     page.reload()
     page.wait_for_selector("html[data-ready]", state="attached")
-    assert page.get_by_role("button", name="Choose pictures").is_visible()
+    page.get_by_role("button", name="Choose pictures").wait_for(state="visible")
 
 
 def test_history_survives_a_reload_and_can_be_deleted(visit):
@@ -135,7 +135,7 @@ def test_history_survives_a_reload_and_can_be_deleted(visit):
     assert lines.count() == 3
     before = len([url for url in visit.asked if "/v1/predict" in url])
     lines.filter(has_text="a.png").locator("summary").first.click()
-    assert lines.filter(has_text="a.png").locator(".bars").is_visible()
+    lines.filter(has_text="a.png").locator(".bars").wait_for(state="visible")
     assert page.evaluate("[...document.querySelectorAll('#earlier img')].every((each) => each.naturalWidth > 0)")
     assert len([url for url in visit.asked if "/v1/predict" in url]) == before
     page.get_by_role("button", name="Delete all answers").click()

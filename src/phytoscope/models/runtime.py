@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from phytoscope.errors import ConfigError, MissingDependencyError, require
 from phytoscope.models.network import PlantNetwork
+from phytoscope.models.openvino_core import get_core
 from phytoscope.schema.choices import Runtime
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.transforms.stream import count_cores, map_ordered
@@ -161,7 +162,7 @@ def _build_torch(module: nn.Module, device: torch.device | None) -> Extractor:
 
 
 def _build_openvino(module: nn.Module, size_px: int, cores: int) -> Extractor:
-    openvino: Any = require("openvino")
+    require("openvino")
     example = torch.zeros(2, size_px, size_px, 3, dtype=torch.uint8)
     # Translators warn about how they work inside; what counts is checked below.
     with warnings.catch_warnings(), torch.inference_mode():
@@ -181,7 +182,7 @@ def _build_openvino(module: nn.Module, size_px: int, cores: int) -> Extractor:
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": cores,
         }
-        compiled = openvino.Core().compile_model(model, "CPU", settings)
+        compiled = get_core().compile_model(model, "CPU", settings)
     lanes = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
     idle: queue.Queue[Any] = queue.Queue()
     for _ in range(lanes):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phytoscope.errors import require
+from phytoscope.models.openvino_core import get_core
 from phytoscope.predict.engines.engine import Engine
 from phytoscope.predict.engines.names import COVARIATES_NAME, INPUT_NAME, ForeignGraphError, check_names
 from phytoscope.schema.choices import Precision, Runtime
@@ -32,7 +33,7 @@ def read_openvino(graph: bytes, weights: bytes = b"") -> Any:
     if weights and not graph.lstrip().startswith(b"<"):
         message = "it is no XML file of OpenVINO"
         raise ForeignGraphError(message)
-    core = openvino.Core()
+    core = get_core()
     model = core.read_model(graph, weights) if weights else core.read_model(graph)
     check_names(*([item.get_any_name() for item in items] for items in (model.inputs, model.outputs)))
     if weights:
@@ -77,14 +78,13 @@ def build_openvino_engine(model: Any, size_px: int, cores: int, precision: Preci
 
 
 def _compile(model: Any, hint: str, cores: int) -> Any:
-    openvino: Any = require("openvino")
     settings = {
         "PERFORMANCE_HINT": hint,
         # Some processors would otherwise take bfloat16 without a word, which is off by several percent.
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": cores,
     }
-    return openvino.Core().compile_model(model, "CPU", settings)
+    return get_core().compile_model(model, "CPU", settings)
 
 
 class _Requests:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phytoscope.errors import PackageError, require
+from phytoscope.models.openvino_core import keep_signal_stack
 from phytoscope.models.runtime import first_line, list_faults
 
 _BATCH: Final = 8
@@ -78,7 +79,7 @@ def quantize_plainly(model: Any, calibration: NetworkInputs, *, careful: bool = 
     """
     nncf = _import_nncf()
     preset = nncf.QuantizationPreset.MIXED if careful else nncf.QuantizationPreset.PERFORMANCE
-    with _explained(), _silence():
+    with _explained(), _silence(), keep_signal_stack():
         return nncf.quantize(
             model,
             _list_inputs(nncf, calibration),
@@ -108,7 +109,7 @@ def quantize_controlled(model: Any, calibration: NetworkInputs, control: Control
         outputs = [np.array(compiled(control.images.take(places))[0], dtype=np.float64) for places in parts]
         return control.score(np.concatenate(outputs), np.concatenate(parts)), None
 
-    with _explained(), _silence():
+    with _explained(), _silence(), keep_signal_stack():
         return nncf.quantize_with_accuracy_control(
             model,
             _list_inputs(nncf, calibration),

@@ -5,6 +5,7 @@ import pytest
 
 from factories.packages import make_package
 from phytoscope.errors import PackageError
+from phytoscope.models.openvino_core import get_core
 from phytoscope.predict.export.bare import README_NAME, word_bare, write_bare
 
 
@@ -28,7 +29,7 @@ def test_both_forms_are_written_with_a_page(package, tmp_path) -> None:
     own = write_bare(package, tmp_path / "bare openvino", openvino=True)
     assert [path.name for path in own] == ["model.xml", "model.bin", README_NAME]
     assert "(N, 32, 32, 3)" in own[-1].read_text(encoding="utf-8")
-    compiled = pytest.importorskip("openvino").Core().compile_model(str(own[0]), "CPU")
+    compiled = get_core().compile_model(str(own[0]), "CPU")
     covariates = np.zeros((2, compiled.inputs[1].get_partial_shape()[1].get_length()), dtype=np.float32)
     outputs = compiled([np.zeros((2, 32, 32, 3), dtype=np.uint8), covariates])[0]
     assert outputs.shape == (2, 2)

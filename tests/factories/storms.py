@@ -152,8 +152,8 @@ class Storm:
         images = as_json([("a", photo)] * 200)
         json_of = {
             "no JSON": (b"{oops", {400}),
-            "deep JSON": (deep, {400, 422}),
-            "deep JSON in its place": (b'{"images":' + deep, {400, 422}),
+            "deep JSON": (deep, {400, 413, 422}),
+            "deep JSON in its place": (b'{"images":' + deep, {400, 413, 422}),
             "JSON of another shape": (b'{"pictures": []}', {422}),
             "JSON with no image": (b'{"images": []}', {422}),
             "JSON with null": (b"null", {422}),

@@ -25,6 +25,7 @@ _PLAIN_ID: Final = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 _DRAIN_SECONDS: Final = 2.0
 _DRAIN_BYTES: Final = 64_000_000
 _GONE: Final = 499
+_CLOSED: Final = "after write_eof"
 # What is refused before a route is found is counted under its address all the same, as long as it is one of ours.
 _ADDRESSES: Final = frozenset({"/v1/predict", "/v1/explain", "/v1/models", "/v1/feedback", "/metrics"})
 
@@ -109,8 +110,14 @@ class _Passage:
             if self._scope.get(BODY_LEFT):
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
-        async with asyncio.timeout(self._seconds):
-            await self._send(message)
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._send(message)
+        except RuntimeError as error:
+            # The client has closed its side, and the connection has been told so meanwhile.
+            if _CLOSED in str(error):
+                raise ClientGoneError from error
+            raise
 
     async def send_error(self, fault: RequestError, receive: Receive) -> None:
         text = json.dumps(word_error(fault, self._scope[REQUEST_ID]), ensure_ascii=False)

@@ -152,7 +152,7 @@ class Service:
         return 200 if is_answered else 422, text.encode("utf-8", "backslashreplace")
 
     async def _finish(self, asked: Asked, works: Sequence[Work]) -> list[dict[str, Any]]:
-        is_gone = False
+        is_gone, is_over = False, False
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.config.deadline_s) as deadline:
@@ -160,7 +160,9 @@ class Service:
                 def leave() -> None:
                     nonlocal is_gone
                     is_gone = True
-                    deadline.reschedule(loop.time())
+                    # A client may also go while its answer is being written.
+                    if not is_over:
+                        deadline.reschedule(loop.time())
 
                 asked.on_gone(leave)
                 if len(works) == 1:
@@ -171,6 +173,7 @@ class Service:
                 raise ClientGoneError from None
             raise
         finally:
+            is_over = True
             for work in works:
                 work.release()
 

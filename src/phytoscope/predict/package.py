@@ -10,7 +10,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from phytoscope.errors import ArtifactError, MissingDependencyError, PackageError
+from phytoscope.errors import MissingDependencyError, PackageError
 from phytoscope.predict.card import write_card
 from phytoscope.predict.engines.equip import equip_predictor
 from phytoscope.predict.export.onnx import export_onnx
@@ -27,14 +27,12 @@ from phytoscope.predict.package_golden import GOLDEN_TOLERANCE, NOVELTY_TOLERANC
 from phytoscope.predict.package_network import refuse_oversize
 from phytoscope.predict.package_source import find_package
 from phytoscope.predict.predictor import Predictor
-from phytoscope.predict.trust_files import TRUST_NAME, parse_trust, write_trust
+from phytoscope.predict.trust_files import read_package_trust, write_trust
 from phytoscope.schema.artifact import hash_file, write_folder_atomic, write_json
 from phytoscope.schema.choices import OnnxExport, Precision, Runtime
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.package_format import write_content
 from phytoscope.schema.report import EvaluationReport
-from phytoscope.trust.novelty import NoveltyReference
-from phytoscope.trust.trust import Trust
 
 __all__ = [
     "CARD_NAME",
@@ -167,7 +165,7 @@ def load_files(files: PackageFiles) -> Predictor:
             raise PackageError(message)
     files.check()
     description = ModelDescription.from_dict(files.content["model"])
-    trust, novelty = _read_trust(files)
+    trust, novelty = read_package_trust(files)
     weights = files.read(WEIGHTS_NAME)
     try:
         state = safetensors.torch.load(weights)
@@ -255,17 +253,6 @@ def refuse_difference(difference: float, path: Path) -> None:
             f"{GOLDEN_TOLERANCE:g}): do not use it here; check the versions of torch and timm."
         )
         raise PackageError(message)
-
-
-def _read_trust(files: PackageFiles) -> tuple[Trust | None, NoveltyReference | None]:
-    # Packages of earlier versions judge nothing.
-    if TRUST_NAME not in files.names:
-        return None, None
-    try:
-        return parse_trust(files.read, str(files.path))
-    except ArtifactError as error:
-        message = f"the package {str(files.path)!r} cannot judge its answers ({error}): copy the package again."
-        raise PackageError(message) from error
 
 
 def _limit(description: ModelDescription) -> ModelDescription:

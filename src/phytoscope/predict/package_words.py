@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from phytoscope.errors import ArtifactError, PackageError
 from phytoscope.predict.card_words import describe_limits
 from phytoscope.predict.package_files import ONNX_NAME, PackageFiles
-from phytoscope.predict.trust_files import TRUST_NAME, parse_trust
+from phytoscope.predict.trust_files import read_package_trust
 from phytoscope.schema.metric import count_hundred
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.table import Task
@@ -31,7 +30,7 @@ def describe_package(files: PackageFiles) -> dict[str, Any]:
         PackageError: A part is missing, or what it says cannot be used.
     """
     description = ModelDescription.from_dict(files.content["model"])
-    trust, novelty = _read_trust(files)
+    trust, novelty = read_package_trust(files)
     return {
         "path": str(files.path),
         "format": files.written_format,
@@ -60,7 +59,7 @@ def word_package(files: PackageFiles) -> list[tuple[str, list[str]]]:
         PackageError: A part is missing, or what it says cannot be used.
     """
     description = ModelDescription.from_dict(files.content["model"])
-    trust, novelty = _read_trust(files)
+    trust, novelty = read_package_trust(files)
     strangers = files.list_strangers()
     sections = [
         (description.name, _word_model(description, files)),
@@ -83,16 +82,6 @@ def format_bytes(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= _KILO
     return f"{size:.1f} GB"
-
-
-def _read_trust(files: PackageFiles) -> tuple[Trust | None, NoveltyReference | None]:
-    if TRUST_NAME not in files.names:
-        return None, None
-    try:
-        return parse_trust(files.read, str(files.path))
-    except ArtifactError as error:
-        message = f"the package {str(files.path)!r} cannot judge its answers ({error}): copy the package again."
-        raise PackageError(message) from error
 
 
 def _word_model(description: ModelDescription, files: PackageFiles) -> list[str]:

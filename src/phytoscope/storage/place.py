@@ -1,0 +1,47 @@
+"""A place is a path on this computer or an address such as `s3://bucket/leaves`, and both are used alike."""
+
+import re
+from pathlib import Path
+from typing import cast
+
+from phytoscope.errors import require
+
+_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://?(?P<rest>[^/].*)")
+_NOT_PLACES = frozenset({"models", "http", "https", "sqlite", "postgresql", "ray"})
+
+
+def is_url(place: str | Path) -> bool:
+    """Whether this is an address of a store, such as `s3://bucket/leaves`, and no path on this computer.
+
+    Args:
+        place: Text or path; that a path has lost one of the two slashes (`s3:/bucket/leaves`) does not matter.
+    """
+    return as_url(place) is not None
+
+
+def as_url(place: str | Path) -> str | None:
+    """The address with both slashes, or None when this is a path on this computer."""
+    # A drive of Windows has one letter, a scheme has two or more.
+    match = _URL.fullmatch(str(place))
+    if match is None or match["scheme"] in _NOT_PLACES:
+        return None
+    return f"{match['scheme']}://{match['rest']}"
+
+
+def open_place(place: str | Path) -> Path:
+    """Gives something that is used as a path: a path on this computer, or an address with the same methods.
+
+    Args:
+        place: Path or address.
+
+    Returns:
+        A path. For an address it is a `upath.UPath`, which has a path's methods (`iterdir`, `open`, `read_bytes`,
+        `exists`, `name`, `/`) and whose text is the address, but which `os` and libraries written in C do not take.
+
+    Raises:
+        MissingDependencyError: The library of that store is not installed.
+    """
+    url = as_url(place)
+    if url is None:
+        return Path(place)
+    return cast("Path", require("upath").UPath(url))

@@ -177,8 +177,11 @@ def _check(process: BaseProcess, step: str) -> None:
 
 
 def _start(step: str, words: Sequence[str]) -> BaseProcess:
-    # A copy of this process, which has imported everything: one that starts anew spends most of its time on that.
-    process = multiprocessing.get_context("fork").Process(target=_take_step, args=(step, list(words)))
+    # Copies of a process that has imported everything, because one that starts anew spends most of its time on that;
+    # not of this one, whose threads a copy would lack when it trains.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "lightning", "timm", "phytoscope.configs", "phytoscope.steps"])
+    process = context.Process(target=_take_step, args=(step, list(words)))
     process.start()
     return process
 

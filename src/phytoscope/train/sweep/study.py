@@ -1,6 +1,8 @@
 """The study that remembers the trials of a sweep: its storage, and how it draws and ends trials."""
 
-from collections.abc import Iterable
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +46,10 @@ def open_study(path: Path, name: str, inputs: str) -> Any:
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        study = optuna.create_study(
-            storage=_open_storage(path), study_name=name, direction="minimize", load_if_exists=True
-        )
+        with _kept_loggers():
+            study = optuna.create_study(
+                storage=_open_storage(path), study_name=name, direction="minimize", load_if_exists=True
+            )
         known = study.user_attrs.get(_INPUTS)
         if known is None:
             study.set_user_attr(_INPUTS, inputs)
@@ -63,6 +66,25 @@ def open_study(path: Path, name: str, inputs: str) -> Any:
         )
         raise ConfigError(message)
     return study
+
+
+@contextlib.contextmanager
+def _kept_loggers() -> Iterator[None]:
+    """Undoes what Optuna does to everybody's logging: making the tables of a new file, it mutes all other loggers."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    loggers = [logger for logger in logging.Logger.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    muted = [logger.disabled for logger in loggers]
+    try:
+        yield
+    finally:
+        for logger, was_muted in zip(loggers, muted, strict=True):
+            logger.disabled = was_muted
+        for handler in [*root.handlers]:
+            root.removeHandler(handler)
+        for handler in handlers:
+            root.addHandler(handler)
+        root.setLevel(level)
 
 
 def check_storage(path: Path) -> None:

@@ -1,6 +1,7 @@
 """The study remembers trials, goes on where it stopped, and takes up what was interrupted."""
 
 import dataclasses
+import logging
 
 import pytest
 
@@ -50,6 +51,14 @@ def test_study_goes_on(tmp_path, name):
     parts += work(again, 4)
     assert parts == whole
     assert len({trial["trainer.learning_rate"] for trial in whole}) == 7
+
+
+def test_a_new_file_mutes_nobody(tmp_path, caplog):
+    """Optuna sets up logging when it makes the tables of a new file; ours goes on as before."""
+    log = logging.getLogger("phytoscope.tests.study")
+    open_study(tmp_path / "study.db", "sweep", "inputs")
+    log.warning("still here")
+    assert caplog.messages[-1] == "still here"
 
 
 def test_other_inputs_are_refused(tmp_path):

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from phytoscope.cli.compose import Settings
 from phytoscope.cli.terminal import TerminalProgress, err, out, say
+from phytoscope.pipeline.dagster_settings import LauncherKind, RecordsKind
 
 pipeline_app = typer.Typer(
     rich_markup_mode="rich",
@@ -99,23 +100,35 @@ def new(
     size: Annotated[
         int | None, typer.Option(min=6, help="Plants (biomass) or leaves of each class (disease) to draw.")
     ] = None,
+    records: Annotated[
+        RecordsKind | None, typer.Option(help="Where Dagster keeps its records; files in DIR if left out.")
+    ] = None,
+    launcher: Annotated[
+        LauncherKind | None,
+        typer.Option(help="Where runs that a server starts are done; processes of this computer if left out."),
+    ] = None,
 ) -> None:
     """Lay out a workspace: one directory for data set files, runs, and the records of Dagster and MLflow.
 
-    What is there already is left as it is.
+    What is there already is left as it is. PostgreSQL and Kubernetes are for a pipeline that serves a group: see
+    docs/guides/deployment.md.
 
     [bold]Examples[/]
 
     phytoscope pipeline new plants --example biomass
 
     phytoscope pipeline new plants
+
+    phytoscope pipeline new /srv/plants --records postgres
     """
     from phytoscope.pipeline.new_workspace import new_workspace
     from phytoscope.schema.artifact import resolve_path
 
     examples = [] if example is None else ["biomass", "disease"] if example is Example.both else [example.value]
     progress = TerminalProgress()
-    made = new_workspace(resolve_path(str(folder), "DIR"), examples, size=size, progress=progress)
+    made = new_workspace(
+        resolve_path(str(folder), "DIR"), examples, size=size, records=records, launcher=launcher, progress=progress
+    )
     for path in made.written:
         out.print(f"Written: {escape(str(path))}")
     for path in made.kept:

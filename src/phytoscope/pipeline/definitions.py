@@ -1,9 +1,12 @@
-"""What Dagster loads. Nothing is read here: the workspace is found when a run or a sensor needs it."""
+"""What Dagster loads. Only the executor is chosen here: the workspace is found when a run or a sensor needs it."""
+
+import os
 
 import dagster as dg
 
 from phytoscope.pipeline.assets import ASSETS
 from phytoscope.pipeline.checks import CHECKS
+from phytoscope.pipeline.executors import choose_executor
 from phytoscope.pipeline.jobs import JOBS
 from phytoscope.pipeline.places import PlaceStore
 from phytoscope.pipeline.resources import MlflowResource, WorkspaceResource
@@ -21,6 +24,5 @@ defs = dg.Definitions(
         "mlflow": MlflowResource(),
         "io_manager": PlaceStore(),
     },
-    # A process for each of twenty steps would take longer than the steps of a small data set.
-    executor=dg.in_process_executor,
+    executor=choose_executor(os.environ),
 )

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import filelock
 
-from phytoscope.errors import ArtifactError, require, storage_error
+from phytoscope.errors import ArtifactError, ConfigError, TrackingError, require, storage_error
+from phytoscope.pipeline.dagster_settings import list_missing_variables, write_dagster_settings
 from phytoscope.pipeline.workspace import Workspace
 from phytoscope.schema.artifact import write_atomic
 from phytoscope.track.target import WORKSPACE_VARIABLE
@@ -21,36 +23,6 @@ PROCESS_TAG = "phytoscope/process"
 """Tag of a run without a server: name of the process that does it, which is also the identifier of the run."""
 DATASETS = "datasets"
 """Name of the partitions; one is one data set."""
-
-_SETTINGS = """\
-# How Dagster works in this workspace; https://docs.dagster.io/deployment/oss/dagster-yaml says what else can be set.
-# Its records are SQLite files beside this one.
-telemetry:
-  enabled: false
-nux:
-  enabled: false
-concurrency:
-  pools:
-    # One training at a time.
-    default_limit: 1
-    granularity: op
-  runs:
-    max_concurrent_runs: 4
-run_monitoring:
-  enabled: true
-  start_timeout_seconds: 300
-  poll_interval_seconds: 15
-  # The place of a training that was killed.
-  free_slots_after_run_end_seconds: 5
-retention:
-  schedule:
-    purge_after_days: 90
-  sensor:
-    purge_after_days:
-      skipped: 3
-      failure: 30
-      success: 90
-"""
 
 
 def build_environment(workspace: Workspace) -> dict[str, str]:
@@ -74,11 +46,11 @@ def prepare_dagster(workspace: Workspace) -> None:
         StorageError: The place cannot be written.
     """
     require("dagster")
-    path = workspace.dagster_home / "dagster.yaml"
+    path = workspace.dagster_settings
     if path.exists():
         return
     with write_atomic(path) as temporary:
-        temporary.write_text(_SETTINGS, encoding="utf-8")
+        temporary.write_text(write_dagster_settings(), encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -97,21 +69,55 @@ def open_instance(workspace: Workspace) -> "Iterator[DagsterInstance]":
         MissingDependencyError: Dagster is not installed.
         StorageError: The place cannot be written.
         ArtifactError: Dagster's settings in the workspace are damaged.
+        ConfigError: They read an environment variable that is not set.
+        TrackingError: The data base that they name does not answer.
     """
     prepare_dagster(workspace)
     os.environ.update(build_environment(workspace))
+    _check_variables(workspace)
     from dagster import DagsterInstance, DagsterInvalidConfigError
 
     try:
         instance = DagsterInstance.from_config(str(workspace.dagster_home))
     except DagsterInvalidConfigError as error:
         message = (
-            f"{str(workspace.dagster_home / 'dagster.yaml')!r} cannot be used ({str(error).splitlines()[0]}): mend it, "
+            f"{str(workspace.dagster_settings)!r} cannot be used ({str(error).splitlines()[0]}): mend it, "
             "or remove it and run the same command again."
         )
         raise ArtifactError(message) from error
+    except _name_database_errors() as error:
+        kind = type(error if error.__cause__ is None else error.__cause__).__name__
+        message = (
+            f"the data base of Dagster's records, which {str(workspace.dagster_settings)!r} names, does not answer "
+            f"({kind}): start it, or mend its address, user and password."
+        )
+        # Texts of the driver hold the address.
+        raise TrackingError(message) from None
     with instance:
         yield instance
+
+
+def _name_database_errors() -> tuple[type[Exception], ...]:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    # Its own error stands around SQLAlchemy's; it is only loaded where the settings name it.
+    postgres = sys.modules.get("dagster_postgres.utils")
+    return (SQLAlchemyError,) if postgres is None else (SQLAlchemyError, postgres.DagsterPostgresException)
+
+
+def _check_variables(workspace: Workspace) -> None:
+    try:
+        text = workspace.dagster_settings.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise storage_error(workspace.dagster_settings, error) from error
+    missing = list_missing_variables(text, os.environ)
+    if missing:
+        message = (
+            f"{str(workspace.dagster_settings)!r} reads the environment variable{'s' * (len(missing) > 1)} "
+            f"{', '.join(missing)}, which {'are' if len(missing) > 1 else 'is'} not set: set what is missing and run "
+            "the same command again."
+        )
+        raise ConfigError(message)
 
 
 def end_dead_runs(workspace: Workspace, instance: "DagsterInstance", *, servers_stopped: bool) -> list[str]:
@@ -124,22 +130,29 @@ def end_dead_runs(workspace: Workspace, instance: "DagsterInstance", *, servers_
         workspace: Workspace.
         instance: Dagster's records.
         servers_stopped: Whether it is certain that no server of this workspace runs; then the runs that a server
-            started are dead too.
+            started are dead too, unless they are done elsewhere, where Dagster's daemon watches over them.
 
     Returns:
         Identifiers of the runs that were marked.
     """
     from dagster import DagsterRunStatus, RunsFilter
 
+    dead_with_servers = servers_stopped and not outlives_servers(instance)
     going = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
     ended = []
     for run in instance.get_runs(RunsFilter(statuses=going)):
-        if _is_alive(workspace, run.run_id) if is_headless(run) else not servers_stopped:
+        if _is_alive(workspace, run.run_id) if is_headless(run) else not dead_with_servers:
             continue
         instance.report_run_failed(run, "The process of this run ended without a word: it was killed or lost power.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         ended.append(run.run_id)
     return ended
+
+
+def outlives_servers(instance: "DagsterInstance") -> bool:
+    """Whether runs are done elsewhere than by the servers that start them, and so go on without them."""
+    launcher = instance.get_ref().run_launcher_data
+    return launcher is not None and launcher.class_name != "DefaultRunLauncher"
 
 
 def is_headless(run: "DagsterRun") -> bool:

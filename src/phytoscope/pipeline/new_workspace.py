@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from phytoscope.errors import ConfigError, storage_error
+from phytoscope.errors import ConfigError, require, storage_error
+from phytoscope.pipeline.dagster_settings import LauncherKind, RecordsKind, write_dagster_settings
 from phytoscope.pipeline.workspace import Workspace
 from phytoscope.schema.artifact import write_atomic
 from phytoscope.schema.progress import Progress
@@ -120,7 +121,13 @@ class NewWorkspace:
 
 
 def new_workspace(
-    root: Path, examples: Sequence[str] = (), *, size: int | None = None, progress: Progress | None = None
+    root: Path,
+    examples: Sequence[str] = (),
+    *,
+    size: int | None = None,
+    records: RecordsKind | None = None,
+    launcher: LauncherKind | None = None,
+    progress: Progress | None = None,
 ) -> NewWorkspace:
     """Lays out a workspace; nothing that is there already is replaced.
 
@@ -128,19 +135,24 @@ def new_workspace(
         root: Directory; created if absent. A workspace is completed.
         examples: Data sets to draw: `biomass`, `disease`.
         size: Plants, or leaves of each class; see `draw_example`.
+        records: Where Dagster keeps its records; files in the workspace when None.
+        launcher: Where runs that a server starts are done; processes of this computer when None.
         progress: Receiver of progress while drawing.
 
     Returns:
         What was written and what was kept.
 
     Raises:
-        ConfigError: There is no such example, or the directory holds other things.
+        ConfigError: There is no such example, the directory holds other things, or it has settings of Dagster already
+            that other ones were asked for.
+        MissingDependencyError: PostgreSQL or Kubernetes is asked for, and Dagster's part for it is not installed.
         StorageError: The place cannot be written.
     """
     from phytoscope.steps.example_data import draw_example
 
     workspace = Workspace(root.absolute())
     _check_own(workspace)
+    dagster = _choose_dagster(workspace, records, launcher)
     result = NewWorkspace(workspace)
     try:
         workspace.dataset_files.mkdir(parents=True, exist_ok=True)
@@ -148,6 +160,8 @@ def new_workspace(
         raise storage_error(workspace.root, error) from error
     _write_new(result, workspace.root / "README.md", _README)
     _write_new(result, workspace.settings, _SETTINGS)
+    if dagster is not None:
+        _write_new(result, workspace.dagster_settings, dagster)
     for example in examples:
         place = workspace.root / "data" / example
         drawn = draw_example(place, example, size=size, progress=progress)
@@ -167,6 +181,28 @@ def _check_own(workspace: Workspace) -> None:
             "directory."
         )
         raise ConfigError(message)
+
+
+def _choose_dagster(workspace: Workspace, records: RecordsKind | None, launcher: LauncherKind | None) -> str | None:
+    if records is None and launcher is None:
+        return None
+    if records is RecordsKind.postgres:
+        require("dagster_postgres")
+    if launcher is LauncherKind.kubernetes:
+        require("dagster_k8s")
+    path = workspace.dagster_settings
+    text = write_dagster_settings(records or RecordsKind.sqlite, launcher or LauncherKind.process)
+    try:
+        differs = path.exists() and path.read_text(encoding="utf-8", errors="replace") != text
+    except OSError as error:
+        raise storage_error(path, error) from error
+    if differs:
+        message = (
+            f"{str(path)!r} is there already and says something else: change it by hand, or move it away and run the "
+            "same command again."
+        )
+        raise ConfigError(message)
+    return text
 
 
 def _write_new(result: NewWorkspace, path: Path, text: str) -> None:

@@ -16,7 +16,13 @@ from typing import Any
 import filelock
 
 from phytoscope.errors import ArtifactError, ConfigError, TrackingError, require, storage_error
-from phytoscope.pipeline.instance import build_environment, end_dead_runs, is_headless, open_instance
+from phytoscope.pipeline.instance import (
+    build_environment,
+    end_dead_runs,
+    is_headless,
+    open_instance,
+    outlives_servers,
+)
 from phytoscope.pipeline.workspace import Workspace
 from phytoscope.schema.artifact import read_json, write_json
 
@@ -126,7 +132,7 @@ def run_servers(workspace: Workspace, *, port: int, mlflow_port: int | None) -> 
         The servers, all answering.
 
     Raises:
-        ConfigError: A port is taken.
+        ConfigError: A port is taken, or the environment names no executor that there is.
         ArtifactError: The workspace's servers are running already.
         MissingDependencyError: Dagster or MLflow is not installed.
         StorageError: The workspace cannot be written.
@@ -135,6 +141,10 @@ def run_servers(workspace: Workspace, *, port: int, mlflow_port: int | None) -> 
     require("dagster_webserver")
     if mlflow_port is not None:
         require("mlflow")
+    from phytoscope.pipeline.executors import choose_executor
+
+    # A wrong name is told before anything is started.
+    choose_executor(os.environ)
     with _alone(workspace):
         _check_ports({"--port": port} | ({} if mlflow_port is None else {"--mlflow-port": mlflow_port}))
         with open_instance(workspace) as instance:
@@ -278,6 +288,8 @@ def _interrupt_runs(workspace: Workspace) -> None:
     from dagster._core.errors import DagsterUserCodeUnreachableError
 
     with open_instance(workspace) as instance:
+        if outlives_servers(instance):
+            return
         going = [
             run
             for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTING, DagsterRunStatus.STARTED]))

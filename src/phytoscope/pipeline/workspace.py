@@ -62,6 +62,11 @@ class Workspace:
         """Folder of Dagster's own records and settings."""
         return self.root / "dagster"
 
+    @property
+    def dagster_settings(self) -> Path:
+        """Dagster's settings; written with the usual ones when they are first needed."""
+        return self.dagster_home / "dagster.yaml"
+
     def monitor(self, name: str) -> Path:
         """Folder of what was seen of a data set's new images."""
         return self.root / "monitor" / name

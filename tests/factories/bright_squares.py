@@ -15,7 +15,9 @@ from phytoscope.models.network import build_network
 from phytoscope.models.target import fit_target_scale
 from phytoscope.schema.choices import AugmentPreset, TargetTransform
 from phytoscope.schema.config import AdaptConfig, ModelConfig, TaskConfig, TrainerConfig
+from phytoscope.schema.events import SilentJournal
 from phytoscope.schema.progress import SilentProgress
+from phytoscope.train.callbacks import HistoryWriter
 from phytoscope.train.checkpoints import LAST_NAME, load_network_state
 from phytoscope.train.fit import fit_task
 from phytoscope.train.tasks import ClassificationTask, PlantTask, RegressionTask
@@ -66,15 +68,18 @@ def make_task(
     config: TrainerConfig = CONFIG,
     dropout: float = 0.2,
     learned: TaskConfig = LEARNED,
+    backbone: str = "test_resnet",
+    counts: Sequence[int] = (13, 13),
 ) -> PlantTask:
     """A task around a tiny network with random weights."""
     torch.manual_seed(seed)
-    model = ModelConfig(backbone="test_resnet", weights="random", input_size_px=SIZE_PX, dropout=dropout)
+    model = ModelConfig(backbone=backbone, weights="random", input_size_px=SIZE_PX, dropout=dropout)
     network, _ = build_network(model, 2 if classes else 1)
     adaptation = adapt_network(network, adapt)
     if classes:
-        counts = np.array([13, 13])
-        return ClassificationTask(network, adaptation, config, seed=seed, task_config=learned, class_counts=counts)
+        return ClassificationTask(
+            network, adaptation, config, seed=seed, task_config=learned, class_counts=np.array(counts)
+        )
     scale = fit_target_scale(draw(26, 1)[1], TargetTransform.none)
     meaning = Meaning(targets=(TargetMeaning("brightness", "g", scale),))
     return RegressionTask(network, adaptation, config, seed=seed, task_config=learned, meaning=meaning)
@@ -93,7 +98,7 @@ def fit(
         data,
         config,
         folder=place / "checkpoints",
-        history_path=place / "history.csv",
+        history=HistoryWriter(place / "history.csv", SilentJournal()),
         progress=SilentProgress(),
         watchers=watchers,
     )

@@ -15,7 +15,9 @@ class EpochBatchSampler(Sampler[Any]):
     """Batches of positions in an order that depends on seed and epoch alone, so that a resumed run sees the same.
 
     With several devices all of them go through the same batches, and each one takes every so-manieth image of them:
-    together they see what one device would have seen, in as many steps.
+    together they see what one device would have seen, in as many steps. A last batch that is too small to be divided is
+    taken whole by every device. So an epoch has the same batches whatever the number of devices, and a training can go
+    on with another number of them.
     """
 
     def __init__(
@@ -31,8 +33,8 @@ class EpochBatchSampler(Sampler[Any]):
 
         Args:
             n: Number of samples.
-            batch_size: Samples a batch, over all devices; the last one may be smaller, but in training never so small
-                that a device would get a single sample.
+            batch_size: Samples a batch, over all devices; the last one may be smaller, but in training never a single
+                sample.
             seed: Seed of the order; None keeps the samples in order.
             limit_batches: Batches an epoch at most.
             classes: Class of each sample, shape (n,), int64: every class is drawn equally often instead of every
@@ -72,24 +74,22 @@ class EpochBatchSampler(Sampler[Any]):
 
         Args:
             rank: Which device, from 0.
-            world: Number of devices; the batch size must be a multiple of it.
+            world: Number of devices; parts of a batch that it does not divide differ by one sample.
         """
         self._rank, self._world = rank, world
 
-    def share(self, batch: int) -> float:
-        """How much this device's mean over its part of a batch counts among the devices' means; 1 on average.
+    def size(self, batch: int) -> int:
+        """Samples of a whole training batch, over all devices.
 
         Args:
             batch: Counted from 0.
         """
-        whole = min(self._batch_size, self._n - batch * self._batch_size)
-        part = len(range(self._rank, whole, self._world))
-        return part * self._world / whole
+        return min(self._batch_size, self._n - batch * self._batch_size)
 
     def __len__(self) -> int:
         """Number of batches an epoch, the same on every device."""
         full, rest = divmod(self._n, self._batch_size)
-        too_few = rest < FEWEST_IMAGES * self._world and self._seed is not None and full > 0
+        too_few = rest < FEWEST_IMAGES and self._seed is not None and full > 0
         count = full + (1 if rest > 0 and not too_few else 0)
         return count if self._limit is None else min(count, self._limit)
 
@@ -101,7 +101,9 @@ class EpochBatchSampler(Sampler[Any]):
         order = self._order()
         for batch in range(self._first, len(self)):
             whole = order[batch * self._batch_size : (batch + 1) * self._batch_size]
-            yield self._epoch, whole[self._rank :: self._world]
+            # Every device needs a part of every batch, and its batch statistics more than one image.
+            is_shared = self._seed is not None and len(whole) < FEWEST_IMAGES * self._world
+            yield self._epoch, whole if is_shared else whole[self._rank :: self._world]
 
     def _order(self) -> NDArray[np.int64]:
         if self._seed is None:

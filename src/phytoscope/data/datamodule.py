@@ -44,6 +44,7 @@ class Samples:
         covariates: What is seen beside the images, shape (N, covariate_dim), float32; empty when there is nothing.
         sha256: Hash of each image's file, the name under which what was computed of it is kept.
         group_ids: Group of each sample.
+        paths: Each image's file, where other machines may have to read it.
     """
 
     pixels: PixelSource
@@ -52,6 +53,7 @@ class Samples:
     covariates: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
     sha256: tuple[str, ...] = ()
     group_ids: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -148,7 +150,9 @@ class PlantDataModule(lightning.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches, as they are and in order; on several devices some images come twice, see `join_parts`."""
-        sampler = EpochBatchSampler(len(self._val), self._batch_size, seed=None)
+        # All devices answer the same number of images, so that their answers can be put together.
+        world = 1 if self.trainer is None else self.trainer.world_size
+        sampler = EpochBatchSampler(len(self._val), max(world, self._batch_size - self._batch_size % world), seed=None)
         self._divide(sampler)
         # Reading squares from the cache costs next to nothing: a process of its own would cost more.
         return DataLoader(_BatchDataset(self._val, None), sampler=sampler, batch_size=None)
@@ -181,10 +185,10 @@ class PlantDataModule(lightning.LightningDataModule):
         if self.trainer is None or self.trainer.world_size == 1:
             return
         world = self.trainer.world_size
-        if self._batch_size % world != 0 or self._batch_size < FEWEST_IMAGES * world:
+        if self._batch_size < FEWEST_IMAGES * world:
             message = (
-                f"trainer.batch_size={self._batch_size} cannot be divided among {world} devices: it must be a multiple "
-                f"of {world} and at least {FEWEST_IMAGES * world}."
+                f"trainer.batch_size={self._batch_size} cannot be divided among {world} devices: it must be at least "
+                f"{FEWEST_IMAGES * world}."
             )
             raise ConfigError(message)
         if len(self._train) < FEWEST_IMAGES * world:

@@ -1,11 +1,13 @@
 """One process a device, started by torchrun or SLURM: the first takes every step, the others only train with it."""
 
+import dataclasses
 import datetime
 import os
 from pathlib import Path
 
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch.callbacks import Callback
 
 from phytoscope.errors import ConfigError
 from phytoscope.schema.config import RunConfig, TrainerConfig
@@ -14,7 +16,7 @@ from phytoscope.schema.table import Split
 from phytoscope.steps.context import RunContext
 from phytoscope.steps.prepared import open_cache, read_prepared
 from phytoscope.steps.training_job import build_job, fit_preprocess
-from phytoscope.train.devices import find_rank, is_divided
+from phytoscope.train.devices import Crew, find_rank, is_divided
 from phytoscope.train.modes import fit_job
 
 # The others wait while the first one prepares the data, which takes hours for a million images.
@@ -67,13 +69,26 @@ def follow(context: RunContext) -> None:
     if root is None:
         return
     # What is to be said, the first process says.
-    context = RunContext(context.config, RunFolder(Path(root)))
+    train_along(RunContext(context.config, RunFolder(Path(root))))
+
+
+def train_along(context: RunContext, crew: Crew | None = None, watchers: tuple[Callback, ...] = ()) -> None:
+    """Trains in one of several processes on what another one has prepared; the first of them writes the checkpoints.
+
+    Args:
+        context: Settings, and the folder in which everything is ready for training.
+        crew: The processes that a cluster has started; None where torchrun or SLURM has.
+        watchers: Further Lightning callbacks.
+
+    Raises:
+        PhytoscopeError: What the prepared data, the settings or the training raise.
+    """
     prepared = read_prepared(context)
     preprocess = fit_preprocess(context.config, prepared.of(Split.train))
     cache = open_cache(context, prepared, preprocess)
     rows = prepared.of(Split.train), prepared.of(Split.val)
     job, _ = build_job(context, *rows, cache, preprocess, unit=prepared.unit)
-    fit_job(job)
+    fit_job(dataclasses.replace(job, crew=crew, watchers=watchers))
 
 
 def _exchange(root: str | None) -> str | None:

@@ -26,7 +26,10 @@ from phytoscope.schema.table import GROUP_ID, LABEL, META_PREFIX, PATH, SAMPLE_I
 from phytoscope.steps.context import plain_settings
 
 HASHES_NAME = "hashes.parquet"
-ONLY_SPEED = ("num_workers", "threads", "accelerator", "checkpoint_minutes", "profile")
+ONLY_SPEED = (
+    *("num_workers", "threads", "accelerator", "checkpoint_minutes", "profile"),
+    *("devices", "num_nodes", "strategy"),
+)
 """Training settings that change the speed and not the result."""
 _DECIDE = ("seed", "data", "model", "adapt", "task", "trainer")
 _STATE = ("size", "modified_ns", "changed_ns")

@@ -18,6 +18,7 @@ from phytoscope.steps.prepare import run_prepare
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
 from phytoscope.steps.pseudo_labels import clear_teacher, learn_from_unlabelled
 from phytoscope.steps.ranks import call_others, check_divided
+from phytoscope.steps.ray_ranks import check_ray_training, fit_on_ray, trains_on_ray
 from phytoscope.steps.telling import tell_training, training_told
 from phytoscope.steps.training_job import build_job, fit_preprocess, save_trained
 from phytoscope.train.checkpoints import LAST_NAME, can_continue
@@ -25,7 +26,10 @@ from phytoscope.train.modes import check_mode, fit_job
 from phytoscope.train.scales.meanings import settle_meaning
 from phytoscope.transforms.preprocess import Preprocess
 
-_NOT_LEARNED_FROM = ("num_workers", "threads", "accelerator", "checkpoint_minutes", "profile")
+_NOT_LEARNED_FROM = (
+    *("num_workers", "threads", "accelerator", "checkpoint_minutes", "profile"),
+    *("devices", "num_nodes", "strategy"),
+)
 """Training settings that change the speed and not the result."""
 _LEARNED_FROM = (
     *("resize", "augment", "max_megapixels", "reduced_decoding", "covariates"),
@@ -130,6 +134,8 @@ def _write(
     start_over: bool,
 ) -> list[Path]:
     config, run = context.config, context.run
+    if trains_on_ray(config):
+        check_ray_training(context, watched=bool(watchers))
     check_divided(config)
     if preprocess is None:
         preprocess = fit_preprocess(config, prepared.of(Split.train))
@@ -145,7 +151,10 @@ def _write(
         job = learn_from_unlabelled(context, prepared, preprocess, job)
     call_others(config.trainer, run)
     with training_told(context, job.config, prepared, hash_training_inputs(config, prepared)):
-        mode = fit_job(dataclasses.replace(job, watchers=watchers, journal=context.journal))
+        if trains_on_ray(config):
+            mode = fit_on_ray(context, job)
+        else:
+            mode = fit_job(dataclasses.replace(job, watchers=watchers, journal=context.journal))
     job = dataclasses.replace(job, meaning=settle_meaning(job))
     save_trained(job, run, origin=origin, mode=mode)
     clear_teacher(run)

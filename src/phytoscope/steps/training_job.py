@@ -22,7 +22,7 @@ from phytoscope.models.adapters import adapt_network, merge_adapters
 from phytoscope.models.covariate_dropout import CovariateDropout
 from phytoscope.models.covariates import fit_covariates
 from phytoscope.models.meaning import Meaning, TargetMeaning
-from phytoscope.models.network import build_network, read_backbone_input
+from phytoscope.models.network import PlantNetwork, build_network, read_backbone_input
 from phytoscope.models.sums import read_sums
 from phytoscope.models.target import TargetScale, fit_scale
 from phytoscope.models.weights import read_state_dict
@@ -30,11 +30,12 @@ from phytoscope.schema.artifact import write_atomic, write_json
 from phytoscope.schema.choices import TrainMode
 from phytoscope.schema.config import RunConfig
 from phytoscope.schema.run_folder import RunFolder
-from phytoscope.schema.table import GROUP_ID, HEIGHT_PX, LABEL, META_PREFIX, SHA256, TARGET, WIDTH_PX, Task
+from phytoscope.schema.table import GROUP_ID, HEIGHT_PX, LABEL, META_PREFIX, PATH, SHA256, TARGET, WIDTH_PX, Task
 from phytoscope.steps.adapter_files import start_from_adapter, write_adapter
 from phytoscope.steps.context import RunContext
 from phytoscope.steps.look import find_cache_folder
-from phytoscope.train.features.extraction import extract_features
+from phytoscope.train.features.extraction import FeatureExtraction
+from phytoscope.train.features.work import divide
 from phytoscope.train.job import TrainingJob
 from phytoscope.train.plan import plan_training
 from phytoscope.train.scales.meanings import choose_scales
@@ -86,16 +87,7 @@ def build_job(
         read_targets(train, meaning),
         tuple(train[GROUP_ID].astype(str)),
         bounds=bound_targets(config, train, meaning),
-        features=lambda: extract_features(
-            network,
-            build_samples(train, cache, meaning),
-            preprocess=preprocess,
-            cache_dir=find_cache_folder(context),
-            runtime=config.trainer.runtime,
-            device=choose_device(config.trainer),
-            progress=context.progress,
-            say=context.say,
-        ),
+        features=lambda: _read_features(context, network, build_samples(train, cache, meaning), preprocess),
         seed=config.seed,
         say=context.say,
     )
@@ -120,8 +112,26 @@ def build_job(
         history_path=run.history,
         progress=context.progress,
         say=context.say,
+        engine=context.engine,
     )
     return job, origin
+
+
+def _read_features(
+    context: RunContext, network: PlantNetwork, samples: Samples, preprocess: Preprocess
+) -> NDArray[np.float32]:
+    trainer = context.config.trainer
+    extraction = FeatureExtraction(
+        network,
+        preprocess,
+        find_cache_folder(context),
+        runtime=trainer.runtime,
+        device=choose_device(trainer),
+        progress=context.progress,
+        say=context.say,
+        division=divide(context.engine, context.config.engine),
+    )
+    return extraction.read_view(samples).astype(np.float32)
 
 
 def _build_changes(config: RunConfig, size_px: int) -> Augmentation:
@@ -230,6 +240,7 @@ def build_samples(rows: pd.DataFrame, cache: PixelCache, meaning: Meaning) -> Sa
         covariates,
         tuple(rows[SHA256].astype(str)),
         tuple(rows[GROUP_ID].astype(str)),
+        tuple(rows[PATH].astype(str)),
     )
 
 

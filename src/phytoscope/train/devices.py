@@ -4,10 +4,13 @@ import logging
 import multiprocessing
 import warnings
 from collections.abc import Mapping
+from typing import Protocol
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import Strategy
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.nn.utils import parametrize
@@ -37,6 +40,23 @@ KNOWN_WARNINGS = (
     ".*in eval mode at the start of training.*",
 )
 """What Lightning warns of without need."""
+
+
+class Crew(Protocol):
+    """Processes that a cluster has started to train together, one a device, of which this is one."""
+
+    def build_strategy(self, *, frozen_first: bool) -> Strategy:
+        """How they work together.
+
+        Args:
+            frozen_first: Whether some parameters stand still only in the first epochs: their gradients are missing
+                then.
+        """
+        ...
+
+    def build_environment(self) -> ClusterEnvironment:
+        """Which of them this process is."""
+        ...
 
 
 class QuietProcess(Callback):
@@ -84,7 +104,7 @@ def choose_strategy(config: TrainerConfig, environment: Mapping[str, str], *, fr
     if config.num_nodes > 1 and not launched:
         message = (
             f"trainer.num_nodes={config.num_nodes}: start the command on every machine with torchrun or SLURM, one "
-            "process a device."
+            "process a device, or train on a Ray cluster with engine=ray."
         )
         raise ConfigError(message)
     if config.strategy == "auto":
@@ -112,7 +132,7 @@ def check_sendable(network: nn.Module, strategy: str) -> None:
     if "spawn" in strategy and any(parametrize.is_parametrized(module) for module in network.modules()):
         message = (
             f"trainer.strategy={strategy} cannot send a network with adapt=lora or adapt=ssf to other processes: start "
-            "one process a device with torchrun, or choose adapt=norm, last_stages or full."
+            "one process a device with torchrun, train with engine=ray, or choose adapt=norm, last_stages or full."
         )
         raise ConfigError(message)
 

@@ -5,8 +5,9 @@ import logging
 import os
 import signal
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
@@ -17,13 +18,13 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 from phytoscope.data.datamodule import PlantDataModule
 from phytoscope.errors import ConfigError, TrainingError
 from phytoscope.schema.config import TrainerConfig
-from phytoscope.schema.events import Journal, SilentJournal
 from phytoscope.schema.progress import Progress
 from phytoscope.train.averaging import find_first_averaged
 from phytoscope.train.callbacks import HistoryWriter, PatientStopping, ProgressReporter
 from phytoscope.train.checkpoints import BEST_NAME, LAST_NAME, AtomicCheckpointIO, EpochCheckpoint, LastCheckpoint
 from phytoscope.train.devices import (
     KNOWN_WARNINGS,
+    Crew,
     QuietProcess,
     check_sendable,
     choose_strategy,
@@ -38,25 +39,25 @@ def fit_task(
     config: TrainerConfig,
     *,
     folder: Path,
-    history_path: Path,
+    history: HistoryWriter,
     progress: Progress,
     watchers: Sequence[Callback] = (),
-    journal: Journal | None = None,
+    crew: Crew | None = None,
 ) -> Path:
     """Trains until the last epoch or until the validation metric no longer improves.
 
     Continues from the last checkpoint when `folder` holds one, also within an epoch. Writes `best.ckpt` and `last.ckpt`
-    into `folder` and one row an epoch into `history_path`.
+    into `folder` and one row an epoch into the history.
 
     Args:
         task: What to train; its network is changed in place.
         data: Batches.
         config: Length and speed, with nothing left open.
         folder: Where checkpoints go.
-        history_path: CSV with one row an epoch.
+        history: Writes one row an epoch.
         progress: Told about every batch.
         watchers: Further Lightning callbacks.
-        journal: Told the numbers of every epoch; nobody when None.
+        crew: Processes of a cluster that train together with this one; None leaves the devices to `config`.
 
     Returns:
         The checkpoint of the best epoch; `restore_network` brings it into the network.
@@ -72,11 +73,8 @@ def fit_task(
         message = "trainer.max_epochs and trainer.patience are open: fill them in with plan_training first."
         raise ConfigError(message)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    history = HistoryWriter(history_path, SilentJournal() if journal is None else journal)
     callbacks = [*watchers, *_build_callbacks(config, config.patience, folder, history, progress)]
-    strategy = choose_strategy(config, os.environ, frozen_first=task.is_frozen_at_first)
-    check_sendable(task.network, strategy)
-    trainer = _build_trainer(config, callbacks, folder, strategy)
+    trainer = _build_trainer(config, callbacks, folder, _choose_place(config, task, crew))
     last = folder / LAST_NAME
     try:
         with _heard_interrupts(), _without_known_warnings():
@@ -144,18 +142,35 @@ def _without_known_warnings() -> Iterator[None]:
         yield
 
 
-def _build_trainer(config: TrainerConfig, callbacks: list[Callback], folder: Path, strategy: str) -> lightning.Trainer:
+def _choose_place(config: TrainerConfig, task: PlantTask, crew: Crew | None) -> dict[str, Any]:
+    if crew is not None:
+        # The cluster has given each process its device.
+        return {
+            "strategy": crew.build_strategy(frozen_first=task.is_frozen_at_first),
+            "devices": "auto",
+            "num_nodes": 1,
+            "plugins": [AtomicCheckpointIO(), crew.build_environment()],
+        }
+    strategy = choose_strategy(config, os.environ, frozen_first=task.is_frozen_at_first)
+    check_sendable(task.network, strategy)
+    return {
+        "strategy": strategy,
+        "devices": config.devices,
+        "num_nodes": config.num_nodes,
+        "plugins": [AtomicCheckpointIO()],
+    }
+
+
+def _build_trainer(
+    config: TrainerConfig, callbacks: list[Callback], folder: Path, place: Mapping[str, Any]
+) -> lightning.Trainer:
     try:
         return lightning.Trainer(
             max_epochs=config.max_epochs,
             accelerator=config.accelerator,
-            devices=config.devices,
-            num_nodes=config.num_nodes,
-            strategy=strategy,
             precision=_choose_precision(config),  # type: ignore[arg-type]
             gradient_clip_val=config.gradient_clip,
             callbacks=callbacks,
-            plugins=[AtomicCheckpointIO()],
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -163,6 +178,7 @@ def _build_trainer(config: TrainerConfig, callbacks: list[Callback], folder: Pat
             # The order of the images is divided by our own sampler, which knows how to go on within an epoch.
             use_distributed_sampler=False,
             default_root_dir=folder,
+            **place,
         )
     except (ValueError, MisconfigurationException) as error:
         reason = str(error).splitlines()[0]

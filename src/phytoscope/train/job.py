@@ -11,8 +11,10 @@ from phytoscope.models.adapters import Adaptation
 from phytoscope.models.meaning import Meaning
 from phytoscope.models.network import PlantNetwork
 from phytoscope.schema.config import RunConfig
+from phytoscope.schema.engine import RowEngine
 from phytoscope.schema.events import Journal, SilentJournal
 from phytoscope.schema.progress import Progress
+from phytoscope.train.devices import Crew
 from phytoscope.transforms.augment import Augmentation
 from phytoscope.transforms.preprocess import Preprocess
 
@@ -41,6 +43,9 @@ class TrainingJob:
         say: Receiver of sentences for the user.
         watchers: Further Lightning callbacks, for the ways of training that go by epochs.
         journal: Receiver of what trackers are told.
+        engine: Where features are computed; this process when None.
+        crew: Processes of a cluster that train together with this one; None where nobody has started any, or torchrun
+            or SLURM has.
     """
 
     config: RunConfig
@@ -59,3 +64,5 @@ class TrainingJob:
     say: Callable[[str], None]
     watchers: tuple[Callback, ...] = ()
     journal: Journal = field(default_factory=SilentJournal)
+    engine: RowEngine | None = None
+    crew: Crew | None = None

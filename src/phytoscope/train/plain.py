@@ -8,6 +8,7 @@ import torch
 from phytoscope.data.datamodule import PlantDataModule
 from phytoscope.schema.choices import Sampling
 from phytoscope.schema.table import Task
+from phytoscope.train.callbacks import HistoryWriter
 from phytoscope.train.checkpoints import restore_network
 from phytoscope.train.fit import fit_task
 from phytoscope.train.job import TrainingJob
@@ -69,10 +70,10 @@ def fit_batches(job: TrainingJob, *, num_workers: int, compile_first: bool = Fal
             build_datamodule(job, num_workers),
             trainer,
             folder=job.folder,
-            history_path=job.history_path,
+            history=HistoryWriter(job.history_path, job.journal),
             progress=job.progress,
             watchers=watchers,
-            journal=job.journal,
+            crew=job.crew,
         )
     restore_network(job.network, best)
 

@@ -110,6 +110,7 @@ def add_believed(train: Samples, unlabelled: Samples, believed: Believed) -> Sam
         covariates=covariates,
         sha256=(*train.sha256 * LABELLED_TIMES, *(unlabelled.sha256[place] for place in places)),
         group_ids=(*train.group_ids * LABELLED_TIMES, *(unlabelled.group_ids[place] for place in places)),
+        paths=(*train.paths * LABELLED_TIMES, *(unlabelled.paths[place] for place in places if unlabelled.paths)),
     )
 
 

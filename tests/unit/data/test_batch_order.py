@@ -23,22 +23,32 @@ def make(rank=None, world=1, *, n=23, batch_size=4, seed=0, **options):
 @pytest.mark.parametrize("world", [2, 4])
 @pytest.mark.parametrize("n", [16, 23, 24, 27])
 def test_devices_see_together_what_one_would_have_seen(n, world):
-    """Each batch is divided among the devices; what one device would leave out is left out by all."""
+    """Each batch is divided among the devices; one that is too small for that is given whole to each of them."""
     size = 2 * world
     parts = [batches(make(rank, world, n=n, batch_size=size)) for rank in range(world)]
     whole = batches(make(n=n, batch_size=size))
-    assert len({len(part) for part in parts}) == 1
-    for number, shares in enumerate(zip(*parts, strict=True)):
-        assert sorted(chain(*shares)) == sorted(whole[number])
+    for batch, *shares in zip(whole, *parts, strict=True):
+        if len(batch) < 2 * world:
+            assert all(share == batch for share in shares)
+        else:
+            assert sorted(chain(*shares)) == sorted(batch)
+            assert max(map(len, shares)) - min(map(len, shares)) <= 1
         assert min(map(len, shares)) >= 2
-    assert len(whole) - len(parts[0]) == int(0 < n % size < 2 * world and n % size > 1)
+    assert sum(map(len, whole)) == n - (n % size == 1)
 
 
-def test_means_of_devices_are_weighed_by_their_images():
-    """A device with more images of the last batch counts more."""
-    samplers = [make(rank, 2, n=8 + 5, batch_size=8) for rank in range(2)]
-    assert [sampler.share(0) for sampler in samplers] == [1, 1]
-    assert [sampler.share(1) for sampler in samplers] == [6 / 5, 4 / 5]
+def test_number_of_devices_changes_no_batch():
+    """Also one that does not divide the batch, as after the loss of a machine: the epoch has the same batches."""
+    whole = batches(make(n=26, batch_size=8))
+    for world in (2, 3, 4):
+        parts = [batches(make(rank, world, n=26, batch_size=8)) for rank in range(world)]
+        assert [set(chain(*shares)) for shares in zip(*parts, strict=True)] == [set(batch) for batch in whole]
+
+
+def test_size_of_a_batch_is_that_of_all_devices():
+    """The last batch is smaller."""
+    sampler = make(1, 2, n=8 + 5, batch_size=8)
+    assert [sampler.size(0), sampler.size(1)] == [8, 5]
 
 
 @pytest.mark.parametrize(("n", "world"), [(11, 2), (12, 2), (3, 4), (9, 4), (16, 4)])

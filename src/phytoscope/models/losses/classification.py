@@ -57,7 +57,20 @@ class ClassificationLoss(nn.Module):
         losses = -wanted * log_probs
         if self._gamma > 0:
             losses = losses * (1 - log_probs.exp()) ** self._gamma
-        return (losses * self.class_weights).sum() / (probs * self.class_weights).sum()
+        return (losses * self.class_weights).sum() / self.weigh(probs)
+
+    def weigh(self, target: Tensor) -> Tensor:
+        """Sum of the weights that the loss of a batch is divided by: how much a part counts among others.
+
+        Args:
+            target: Class indices of shape (N,), int64, or probabilities of shape (N, classes), float32.
+
+        Returns:
+            A scalar, at least 0.
+        """
+        if target.ndim == 1:
+            return self.class_weights[target].sum()
+        return (target * self.class_weights).sum()
 
 
 def weigh_classes(class_counts: Tensor, weighting: ClassWeighting) -> Tensor:

@@ -61,6 +61,17 @@ class ValueLoss(nn.Module):
         logs = (spread * answered).clamp(-LINK_LIMIT, LINK_LIMIT)
         return (self._deviance(given, logs) / spread.square()).mean()
 
+    def weigh(self, target: Tensor) -> Tensor:
+        """How many numbers the loss of a batch is the mean of: how much a part counts among others.
+
+        Args:
+            target: Shape (N, targets); NaN where a row lacks the number.
+
+        Returns:
+            A scalar, at least 0.
+        """
+        return target.isfinite().sum()
+
     def _deviance(self, given: Tensor, logs: Tensor) -> Tensor:
         if self._kind is RegressionLoss.gamma:
             tiny = torch.finfo(given.dtype).tiny

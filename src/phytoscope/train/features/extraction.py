@@ -4,6 +4,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 from phytoscope.data.cache.cache_care import BYTES_PER_GB, bound_cache
 from phytoscope.data.cache.feature_cache import open_feature_store
 from phytoscope.data.cache.shards import ShardedArrays
+from phytoscope.data.cache.square_reader import Picture
 from phytoscope.data.datamodule import Samples
+from phytoscope.data.other_machines import map_stretches
 from phytoscope.errors import DataValidationError, StorageError, TrainingError
 from phytoscope.models.adapters import merge_adapters
 from phytoscope.models.adapters.hashing import hash_backbone
@@ -25,10 +28,14 @@ from phytoscope.schema.artifact import hash_content
 from phytoscope.schema.choices import AugmentPreset, Runtime
 from phytoscope.schema.progress import Progress, SilentProgress
 from phytoscope.train.features.views import iterate_view
+from phytoscope.train.features.work import Division, FeatureWork, divide
 from phytoscope.train.job import TrainingJob
 from phytoscope.train.speed.device import choose_device
 from phytoscope.transforms.augment import Augmentation, name_changes
 from phytoscope.transforms.preprocess import Preprocess
+
+_STACKED = 32
+"""Features that are handed on together where they come one by one."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,7 @@ class FeatureExtraction:
         say: Receiver of sentences for the user.
         threads: Threads that compute; one a core when None.
         expected: Images that will be seen in all, for the choice of the runtime; as many as are asked for when None.
+        division: How images are divided among other machines; None when this process computes.
         images: Images that were computed, and not found in the cache.
         seconds: Time that this took.
     """
@@ -78,6 +86,7 @@ class FeatureExtraction:
     say: Callable[[str], None] = lambda _: None
     threads: int | None = None
     expected: int | None = None
+    division: Division | None = None
     images: int = 0
     seconds: float = 0.0
 
@@ -89,6 +98,7 @@ class FeatureExtraction:
         structure = [str(plain.backbone), timm.__version__]
         self._hash = hash_content([hash_backbone(plain.backbone), structure])
         self._extractor: Extractor | None = None
+        self._computed_by: Runtime | None = None
 
     def read_view(self, samples: Samples, view: int = 0) -> NDArray[np.float16]:
         """Features of one view of each image, from the cache where they are there.
@@ -101,6 +111,7 @@ class FeatureExtraction:
             Shape (N, feature_dim), float16.
 
         Raises:
+            ClusterError: The cluster cannot be reached, or its machines differ from this one.
             ConfigError: The runtime that was asked for cannot run the network.
             DataValidationError: The samples carry no hashes.
             MissingDependencyError: The runtime that was asked for is not installed.
@@ -138,26 +149,16 @@ class FeatureExtraction:
     @property
     def computed_by(self) -> Runtime | None:
         """What computed; None when everything was in the cache."""
-        return None if self._extractor is None else self._extractor.runtime
+        return self._computed_by
 
     def _compute(self, samples: Samples, positions: NDArray[np.int64], view: int) -> Iterator[NDArray[np.float32]]:
         began = time.monotonic()
-        title = "Computing features" if view == 0 else f"Computing features, view {view}"
-        self.progress.start(title, len(positions))
-        recipe = self.recipe if view > 0 else None
+        self.progress.start(_title(view), len(positions))
         try:
-            extractor = self._prepare(len(positions))
-            batches = iterate_view(
-                samples,
-                positions,
-                augmentation=None if recipe is None else recipe.augmentation,
-                view=view,
-                batch_size=extractor.batch_size,
-                num_workers=None if recipe is None else recipe.num_workers,
-            )
+            stream = self._divide(samples, positions, view) or self._stream(samples, positions, view)
             first = time.monotonic()
             done = 0
-            for features in extractor.stream(batches):
+            for features in stream:
                 if not np.isfinite(features).all():
                     message = (
                         "the backbone gives features that are not finite numbers: its weights are damaged, or the "
@@ -173,6 +174,44 @@ class FeatureExtraction:
             self.seconds += time.monotonic() - began
             self.progress.finish()
 
+    def _stream(self, samples: Samples, positions: NDArray[np.int64], view: int) -> Iterator[NDArray[np.float32]]:
+        recipe = self.recipe if view > 0 else None
+        extractor = self._prepare(len(positions))
+        self._computed_by = extractor.runtime
+        batches = iterate_view(
+            samples,
+            positions,
+            augmentation=None if recipe is None else recipe.augmentation,
+            view=view,
+            batch_size=extractor.batch_size,
+            num_workers=None if recipe is None else recipe.num_workers,
+        )
+        return extractor.stream(batches)
+
+    def _divide(
+        self, samples: Samples, positions: NDArray[np.int64], view: int
+    ) -> Iterator[NDArray[np.float32]] | None:
+        """Features that other machines compute; None when this one does, because there is too little to divide."""
+        division, pixels = self.division, samples.pixels
+        if division is None or len(positions) <= division.task_rows:
+            return None
+        if not samples.paths or not isinstance(pixels, ShardedArrays):
+            return None
+        runtime = self._choose_runtime(len(positions), division)
+        self._computed_by = runtime
+        augmentation = self.recipe.augmentation if self.recipe is not None and view > 0 else None
+        work = FeatureWork(self.network, self.preprocess, runtime, division.on_gpu, augmentation, view)
+        rows = ((samples.paths[place], samples.sha256[place], int(samples.rows[place])) for place in positions.tolist())
+        pictures = [Picture(path, sha256, *pixels.locate(row)) for path, sha256, row in rows]
+        found = map_stretches(division.engine, work, pictures, title=_title(view), task_rows=division.task_rows)
+        return _stack(found, _STACKED)
+
+    def _choose_runtime(self, images: int, division: Division) -> Runtime:
+        # Each machine for itself might choose another one, and the numbers would differ by what that rounds.
+        if self.runtime is not Runtime.auto:
+            return self.runtime
+        return Runtime.torch if division.on_gpu else self._prepare(images).runtime
+
     def _prepare(self, images: int) -> Extractor:
         if self._extractor is None:
             self._extractor = build_extractor(
@@ -185,6 +224,15 @@ class FeatureExtraction:
                 say=self.say,
             )
         return self._extractor
+
+
+def _title(view: int) -> str:
+    return "Computing features" if view == 0 else f"Computing features, view {view}"
+
+
+def _stack(found: Iterator[NDArray[np.float32]], count: int) -> Iterator[NDArray[np.float32]]:
+    while some := list(islice(found, count)):
+        yield np.stack(some)
 
 
 def open_extraction(job: TrainingJob, views: int = 0) -> FeatureExtraction:
@@ -207,6 +255,7 @@ def open_extraction(job: TrainingJob, views: int = 0) -> FeatureExtraction:
         say=job.say,
         threads=config.trainer.threads,
         expected=len(job.train) * (views + 1) + len(job.val),
+        division=divide(job.engine, config.engine),
     )
 
 
@@ -237,7 +286,7 @@ def extract_features(
     runtime: Runtime = Runtime.auto,
     device: torch.device | None = None,
     progress: Progress | None = None,
-    say: Callable[[str], None] | None = None,
+    division: Division | None = None,
 ) -> NDArray[np.float32]:
     """Pooled features of images as they are, from the cache where they are there.
 
@@ -249,7 +298,7 @@ def extract_features(
         runtime: What computes.
         device: Where torch computes; the processor when None.
         progress: Told about every batch.
-        say: Receiver of sentences for the user.
+        division: How images are divided among other machines; this process computes when None.
 
     Returns:
         Shape (N, feature_dim), float32, rounded to half precision.
@@ -257,10 +306,8 @@ def extract_features(
     Raises:
         PhytoscopeError: As `FeatureExtraction.read_view`.
     """
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"division": division}
     if progress is not None:
         options["progress"] = progress
-    if say is not None:
-        options["say"] = say
     extraction = FeatureExtraction(network, preprocess, cache_dir, runtime=runtime, device=device, **options)
     return extraction.read_view(samples).astype(np.float32)

@@ -141,6 +141,7 @@ def _limit(job: TrainingJob) -> Samples:
         train.covariates[chosen] if len(train.covariates) > 0 else train.covariates,
         tuple(train.sha256[place] for place in chosen),
         tuple(train.group_ids[place] for place in chosen) if train.group_ids else (),
+        tuple(train.paths[place] for place in chosen) if train.paths else (),
     )
 
 

@@ -54,6 +54,10 @@ class ClassificationTask(PlantTask):
         loss: Tensor = self.loss(outputs, target)
         return loss
 
+    def weigh_batch(self, target: Tensor) -> Tensor:
+        """Sum of the class weights of class indices (N,) or probabilities (N, classes)."""
+        return self.loss.weigh(target)
+
     def measure(self, outputs: NDArray[np.float64], target: NDArray[Any]) -> list[MetricValue]:
         """Classification metrics of logits (N, classes) against class indices (N,)."""
         probs = torch.from_numpy(outputs).softmax(dim=1).numpy()

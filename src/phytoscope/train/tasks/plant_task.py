@@ -87,6 +87,17 @@ class PlantTask(lightning.LightningModule):
         """
 
     @abstractmethod
+    def weigh_batch(self, target: Tensor) -> Tensor:
+        """What the loss of a batch was divided by, so that losses of its parts can be put together.
+
+        Args:
+            target: As `compute_loss` receives it.
+
+        Returns:
+            A scalar, at least 0.
+        """
+
+    @abstractmethod
     def measure(self, outputs: NDArray[np.float64], target: NDArray[Any]) -> list[MetricValue]:
         """Metrics of a whole epoch.
 
@@ -138,9 +149,12 @@ class PlantTask(lightning.LightningModule):
                 f"try trainer.learning_rate={rate / 3:g}."
             )
             raise TrainingError(message)
-        self._loss_sum += value * len(target)
-        self._loss_images += len(target)
-        return loss if self.trainer.world_size == 1 else loss * self._datamodule.train_sampler.share(batch_idx)
+        # Lightning's devices take the mean of their gradients; the loss of the whole batch is a weighted mean.
+        share = self._find_share(target)
+        images = self._datamodule.train_sampler.size(batch_idx)
+        self._loss_sum += value * share * images / self.trainer.world_size
+        self._loss_images += images if self.trainer.global_rank == 0 else 0
+        return loss * share
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Takes a step, and takes the new weights into their average."""
@@ -238,6 +252,14 @@ class PlantTask(lightning.LightningModule):
             return values
         joined: Tensor = self._datamodule.join_parts(gather(values.to(self.device)))
         return joined.cpu()
+
+    def _find_share(self, target: Tensor) -> float:
+        # The weights of the classes that a device saw, or the numbers that its rows have: known when it has its part.
+        if self.trainer.world_size == 1:
+            return 1.0
+        own = self.weigh_batch(target).to(self.device, torch.float64)
+        total = float(gather(own).sum())
+        return float(own) * self.trainer.world_size / total if total > 0 else 1.0
 
     def _sum_up_losses(self) -> tuple[float, int]:
         if self.trainer.world_size == 1:

@@ -52,6 +52,10 @@ class RegressionTask(PlantTask):
         loss: Tensor = self.loss(outputs, target)
         return loss
 
+    def weigh_batch(self, target: Tensor) -> Tensor:
+        """How many of the numbers (N, targets) are there."""
+        return self.loss.weigh(target)
+
     def measure(self, outputs: NDArray[np.float64], target: NDArray[Any]) -> list[MetricValue]:
         """Metrics of the main target from answers (N, targets) and targets (N, targets), in the user's unit."""
         main = self._meaning.targets[0]

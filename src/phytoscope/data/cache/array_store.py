@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phytoscope.data.cache.far_shards import fetch_shards, share_shards
 from phytoscope.data.cache.shard_folder import (
     ARRAYS_FOLDER,
     KEY_LENGTH,
@@ -109,15 +110,18 @@ class ArrayStore:
         for _ in range(_ATTEMPTS):
             shards = read_shards(self.place, self.form)
             if find_missing(list(names), shards):
-                with hold_folder(self.place, progress if progress is not None else SilentProgress()):
-                    shards = self._fill(names, compute)
+                shown = progress if progress is not None else SilentProgress()
+                with hold_folder(self.place, shown):
+                    shards = self._fill(names, compute, shown)
             with contextlib.suppress(ArtifactError):
                 return join_shards(names, shards, self.form)
         message = f"the cache {str(self.place)!r} is removed by somebody again and again while it is opened: run again."
         raise ArtifactError(message)
 
-    def _fill(self, names: Sequence[str], compute: Compute) -> list[Shard]:
+    def _fill(self, names: Sequence[str], compute: Compute, progress: Progress) -> list[Shard]:
         shards = begin_folder(self.place, self.form, {"format": SHARD_FORMAT, **self.about})
+        if fetch_shards(self.place, self.form, find_missing(list(names), shards), progress) > 0:
+            shards = read_shards(self.place, self.form)
         positions = _first_positions(names, find_missing(list(names), shards))
         if len(positions) == 0:
             return shards
@@ -147,6 +151,7 @@ class ArrayStore:
             if close is not None:
                 close()
             publish()
+            share_shards(self.place, shards)
         if done < len(positions):
             message = f"{done} arrays were computed where {len(positions)} were asked for."
             raise ArtifactError(message)

@@ -6,8 +6,7 @@ runs on overlapping data share what they have in common.
 """
 
 import contextlib
-import hashlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from phytoscope.data.cache.far_shards import fetch_shards, share_shards
 from phytoscope.data.cache.shard_folder import (
     KEY_LENGTH,
     PIXELS_FOLDER,
@@ -33,14 +33,16 @@ from phytoscope.data.cache.shards import (
     square_form,
     write_shard,
 )
-from phytoscope.errors import ArtifactError
+from phytoscope.data.cache.square_work import HashedFile, SquareWork
+from phytoscope.data.facts.look import stat_file
+from phytoscope.data.other_machines import blame_reach, leave_out_local, map_stretches
+from phytoscope.errors import ArtifactError, ImageReadError
 from phytoscope.schema.artifact import hash_content
+from phytoscope.schema.engine import RowEngine
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.table import PATH, SHA256
-from phytoscope.transforms.decode import read_bytes, read_decoder_versions
-from phytoscope.transforms.photo import read_photo
+from phytoscope.transforms.decode import read_decoder_versions
 from phytoscope.transforms.preprocess import Preprocess
-from phytoscope.transforms.stream import map_ordered
 
 # Others may remove shards while these are being opened; each time what is missing is built again.
 _ATTEMPTS = 3
@@ -73,7 +75,13 @@ class PixelCache:
 
 
 def open_pixel_cache(
-    manifest: pd.DataFrame, preprocess: Preprocess, folder: Path, *, workers: int | None, progress: Progress
+    manifest: pd.DataFrame,
+    preprocess: Preprocess,
+    folder: Path,
+    *,
+    workers: int | None,
+    progress: Progress,
+    engine: RowEngine | None = None,
 ) -> PixelCache:
     """Opens the squares of a manifest's pictures, and first builds those that are not there yet.
 
@@ -86,9 +94,11 @@ def open_pixel_cache(
         folder: Where caches lie.
         workers: Threads; None takes one per core.
         progress: Told about every picture while building.
+        engine: Where pictures are decoded; in threads of this process when None. The shards are written here.
 
     Raises:
         ArtifactError: A picture has changed since the manifest was made, or somebody else keeps removing the cache.
+        ClusterError: The cluster cannot be reached, or its machines do not find the pictures.
         ImageReadError: A picture can no longer be read.
         StorageError: The folder cannot be written or the disk is full; the shards that were finished are kept.
     """
@@ -101,7 +111,7 @@ def open_pixel_cache(
         missing = find_missing(names, shards)
         if missing:
             with hold_folder(place, progress):
-                shards, count = _build(unique, preprocess, place, workers, progress)
+                shards, count = _build(unique, place, _Decoding(SquareWork(preprocess), workers, engine, progress))
             built += count
         with contextlib.suppress(ArtifactError):
             return _join(names, shards, preprocess.size_px, built)
@@ -119,40 +129,54 @@ def _join(names: list[str], shards: list[Shard], size_px: int, built: int) -> Pi
     return PixelCache(pixels, {name: row for row, name in enumerate(names)}, pixels.places, built)
 
 
-def _build(
-    unique: pd.DataFrame, preprocess: Preprocess, place: Path, workers: int | None, progress: Progress
-) -> tuple[list[Shard], int]:
+@dataclass(frozen=True)
+class _Decoding:
+    """How files become squares, here or elsewhere."""
+
+    work: SquareWork
+    workers: int | None
+    engine: RowEngine | None
+    progress: Progress
+
+    def stream(self, files: list[HashedFile]) -> Iterator[NDArray[np.uint8]]:
+        """Squares of files in their order; not many more are decoded than are taken."""
+        engine = leave_out_local(self.engine)
+        if engine is None:
+            squares = self.work.open(self.workers)(files)
+        else:
+            squares = map_stretches(engine, self.work, files, title="Caching pixels")
+        try:
+            for square in squares:
+                yield square
+                self.progress.advance()
+        except ImageReadError as error:
+            # What was read when the data were prepared can be read here, and perhaps only here.
+            if engine is not None and stat_file(error.path)[0] >= 0:
+                raise blame_reach(error.path, error.reason) from error
+            raise
+
+
+def _build(unique: pd.DataFrame, place: Path, decoding: _Decoding) -> tuple[list[Shard], int]:
+    preprocess, progress = decoding.work.preprocess, decoding.progress
     form = square_form(preprocess.size_px)
     shards = begin_folder(place, form, _describe(preprocess))
+    if fetch_shards(place, form, find_missing(list(unique[SHA256]), shards), progress) > 0:
+        shards = read_shards(place, form)
     missing = unique[unique[SHA256].isin(find_missing(list(unique[SHA256]), shards))]
     if missing.empty:
         return shards, 0
     check_space(place, len(missing) * form.size_bytes, "the pixels")
     items = list(zip(map(str, missing[PATH]), map(str, missing[SHA256]), strict=True))
     progress.start("Caching pixels", len(items))
-    squares = map_ordered(_prepare_with(preprocess), items, workers, progress)
+    squares = decoding.stream(items)
     for first in range(0, len(items), form.rows):
         names = [sha256 for _, sha256 in items[first : first + form.rows]]
         shards.append(write_shard(place, names, squares, form))
     # The pool's last word, so that its threads end here.
     next(squares, None)
     progress.finish()
+    share_shards(place, shards)
     return shards, len(items)
-
-
-def _prepare_with(preprocess: Preprocess) -> Callable[[tuple[str, str]], NDArray[np.uint8]]:
-    def prepare(item: tuple[str, str]) -> NDArray[np.uint8]:
-        path, sha256 = item
-        content = read_bytes(Path(path))
-        if hashlib.sha256(content).hexdigest() != sha256:
-            message = (
-                f"the image {path!r} has changed since the data were prepared: run the prepare step again, or a new "
-                "run (--fresh) if the file kept its size and time."
-            )
-            raise ArtifactError(message)
-        return read_photo(content, preprocess, path).square
-
-    return prepare
 
 
 def _describe(preprocess: Preprocess) -> dict[str, Any]:

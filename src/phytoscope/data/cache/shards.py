@@ -111,6 +111,10 @@ class ShardedArrays:
         """Folders of the shards that hold them."""
         return frozenset(Path(file).parent for file in self._files)
 
+    def locate(self, row: int) -> tuple[str, int]:
+        """File in which an array lies, and its row in that file."""
+        return self._files[self._shard_of[row]], int(self._row_of[row])
+
     def __getitem__(self, rows: Any) -> NDArray[Any]:
         """Copies arrays out of the files.
 
@@ -282,6 +286,24 @@ def read_shard(place: Path, form: ShardForm) -> Shard | None:
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
     return Shard(place, names, file)
+
+
+def parse_index(content: bytes, form: ShardForm) -> tuple[str, ...]:
+    """SHA-256 of the image files whose arrays a shard holds, by its index alone.
+
+    Args:
+        content: What is written in the index.
+        form: What each array must look like.
+
+    Returns:
+        The names in order; none when the index is damaged, or that of arrays of another form.
+    """
+    try:
+        index = json.loads(content)
+        is_ours = (index["format"], index["shape"]) == (SHARD_FORMAT, list(form.shape))
+        return tuple(map(str, index["sha256"])) if is_ours else ()
+    except (ValueError, KeyError, TypeError):
+        return ()
 
 
 def _checksum(stream: Any) -> int:

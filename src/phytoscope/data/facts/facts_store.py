@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from phytoscope.data.cache_tag import TAG_NAME, tag_cache
+from phytoscope.data.facts.far_facts import FETCHED_NAME, fetch_parts, share_part
 from phytoscope.errors import StorageError, storage_error
 from phytoscope.schema.artifact import clear_leftovers, hash_content, write_atomic
 from phytoscope.schema.image_facts import (
@@ -33,6 +34,7 @@ from phytoscope.schema.image_facts import (
     SMALL_COLUMNS,
 )
 from phytoscope.schema.table import GREEN_PX, HEIGHT_PX, PATH, WIDTH_PX
+from phytoscope.storage.mirror import find_address
 from phytoscope.transforms.decode import read_decoder_versions
 
 FACTS_VERSION = 2
@@ -133,7 +135,19 @@ class FactsStore:
         self._prefix = f"facts-{hash_content(key)[:8]}-"
 
     def locate(self, wanted: Wanted) -> Located:
-        """Finds what is known of files; facts of an older state of a file are passed over."""
+        """Finds what is known of files; facts of an older state of a file are passed over.
+
+        Raises:
+            StorageError: What other machines know cannot be fetched from the address of the cache.
+        """
+        located = self._locate_here(wanted)
+        if (located.part < 0).any() and find_address(self.folder) is not None:
+            with self._locked():
+                fetched = fetch_parts(self.folder, self._prefix)
+            return self._locate_here(wanted) if fetched > 0 else located
+        return located
+
+    def _locate_here(self, wanted: Wanted) -> Located:
         for _ in range(10):
             try:
                 return self._locate(wanted)
@@ -155,6 +169,7 @@ class FactsStore:
         with self._locked():
             tag_cache(self.folder)
             name = self._write(table)
+            share_part(self.folder, name)
         return name, table.select(list(SMALL_COLUMNS))
 
     def read_long(self, name: str, column: str) -> pa.Array | None:
@@ -296,7 +311,8 @@ class FactsStore:
 
 def is_of_store(name: str) -> bool:
     """Whether a file of this name, in a folder with our mark, is one of the store's."""
-    return name in (LOCK_NAME, TAG_NAME) or any(pattern.fullmatch(name) for pattern in (_PART, _TEMPORARY))
+    known = (LOCK_NAME, TAG_NAME, FETCHED_NAME)
+    return name in known or any(pattern.fullmatch(name) for pattern in (_PART, _TEMPORARY))
 
 
 @contextlib.contextmanager

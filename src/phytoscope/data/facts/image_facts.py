@@ -20,12 +20,19 @@ from phytoscope.data.facts.facts_store import (
     Located,
     Wanted,
 )
-from phytoscope.data.facts.look import stat_file
+from phytoscope.data.facts.look import look_at_file, stat_files
+from phytoscope.data.facts.look_work import Look, LookWork
 from phytoscope.data.facts.side_by_side import count_helpers, look_side_by_side
+from phytoscope.data.other_machines import blame_reach, leave_out_local, map_stretches
 from phytoscope.errors import ArtifactError
+from phytoscope.schema.engine import RowEngine
 from phytoscope.schema.image_facts import (
+    CHANGED_NS,
     FEATURES,
+    MODIFIED_NS,
     PERCEPTUAL_HASH_VARIANTS,
+    REASON,
+    SIZE_BYTES,
     THUMBNAIL,
     THUMBNAIL_PX,
 )
@@ -35,6 +42,8 @@ from phytoscope.schema.table import PATH
 _SECONDS_PER_PART = 20.0
 _FILES_PER_TASK = 16
 _TRIES = 3
+# A store may refuse one machine a few files for a moment; a machine without the folder lacks all of them.
+_MOST_STRAYS = 8
 
 LongReader = Callable[[str, NDArray[np.int64]], list[bytes | None]]
 """Gives the values of a long column at some positions, shape (N,); None where a file is unreadable."""
@@ -81,7 +90,13 @@ class ImageFacts:
 
 
 def read_image_facts(
-    paths: Sequence[str], folder: Path, *, max_megapixels: float, workers: int | None, progress: Progress
+    paths: Sequence[str],
+    folder: Path,
+    *,
+    max_megapixels: float,
+    workers: int | None,
+    progress: Progress,
+    engine: RowEngine | None = None,
 ) -> ImageFacts:
     """Looks at image files, each one once; files that were looked at before and have not changed are not read again.
 
@@ -94,8 +109,10 @@ def read_image_facts(
         max_megapixels: Larger images are rejected before they are decoded.
         workers: Processes, this one among them; None takes one per core.
         progress: Told about every file that is read.
+        engine: Where files are looked at; in this process and helping ones when None. What is found is written here.
 
     Raises:
+        ClusterError: The cluster cannot be reached, or its machines do not find the files.
         StorageError: The folder cannot be written.
     """
     store = FactsStore(folder, max_megapixels)
@@ -104,7 +121,7 @@ def read_image_facts(
     wanted = _stat(unique)
     located = store.locate(wanted)
     unknown = np.flatnonzero(located.part < 0)
-    reader = _Pass(store, wanted, located, max_megapixels)
+    reader = _Pass(store, wanted, located, max_megapixels, leave_out_local(engine))
     if len(unknown):
         note = f" again: {len(located.damaged)} damaged files of facts" if located.damaged else ""
         progress.start(f"Looking at images{note}", len(unknown))
@@ -118,7 +135,7 @@ def read_image_facts(
 
 
 def _stat(unique: pd.Index) -> Wanted:
-    return Wanted(unique, np.array([stat_file(path) for path in unique], dtype=np.int64).reshape(-1, 3))
+    return Wanted(unique, stat_files(list(unique)))
 
 
 class _Pass:
@@ -129,11 +146,20 @@ class _Pass:
         wanted: The files asked for.
         located: What is known of them; what is found is added.
         max_megapixels: Size limit.
+        engine: Other machines that look; None when this one does.
     """
 
-    def __init__(self, store: FactsStore, wanted: Wanted, located: Located, max_megapixels: float) -> None:
+    def __init__(
+        self,
+        store: FactsStore,
+        wanted: Wanted,
+        located: Located,
+        max_megapixels: float,
+        engine: RowEngine | None = None,
+    ) -> None:
         self._store, self._wanted, self._located = store, wanted, located
-        self._max_megapixels = max_megapixels
+        self._max_megapixels, self._engine = max_megapixels, engine
+        self._strays = 0
         self._rows: list[dict[str, Any]] = []
         self._positions: list[int] = []
         self._passing: list[tuple[int, dict[str, Any]]] = []
@@ -169,6 +195,38 @@ class _Pass:
         return table
 
     def _look(self, unknown: NDArray[np.int64], workers: int | None) -> Iterator[tuple[int, dict[str, Any], bool]]:
+        if self._engine is None:
+            yield from self._look_here(unknown, workers)
+            return
+        is_there = self._wanted.state[unknown, 0] >= 0
+        # That a file is missing can be told without asking anybody.
+        yield from self._look_here(unknown[~is_there], 1)
+        yield from self._look_elsewhere(unknown[is_there], self._engine)
+
+    def _look_elsewhere(
+        self, unknown: NDArray[np.int64], engine: RowEngine
+    ) -> Iterator[tuple[int, dict[str, Any], bool]]:
+        paths = [str(path) for path in self._wanted.paths[unknown]]
+        found = map_stretches(engine, LookWork(self._max_megapixels), paths, title="Looking at images")
+        for position, path, look in zip(unknown.tolist(), paths, found, strict=True):
+            row, stays = self._check_reach(path, look)
+            size, modified, changed = self._wanted.state[position].tolist()
+            if (row.get(SIZE_BYTES), row.get(MODIFIED_NS)) == (size, modified):
+                # A copy on another machine has an entry of its own; the next pass compares with the one here.
+                row = {**row, CHANGED_NS: changed}
+            yield position, EMPTY_ROW | row, stays
+
+    def _check_reach(self, path: str, look: Look) -> Look:
+        """What was found elsewhere, or here when the file could not be opened there; not many times."""
+        if SIZE_BYTES in look[0]:
+            return look
+        here = look_at_file(path, self._max_megapixels)
+        self._strays += SIZE_BYTES in here[0]
+        if self._strays > _MOST_STRAYS:
+            raise blame_reach(path, str(look[0][REASON]))
+        return here
+
+    def _look_here(self, unknown: NDArray[np.int64], workers: int | None) -> Iterator[tuple[int, dict[str, Any], bool]]:
         # Pictures are looked at side by side already, and each is too small to be cut up among threads.
         threads = cv2.getNumThreads()
         cv2.setNumThreads(1)

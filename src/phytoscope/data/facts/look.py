@@ -2,14 +2,21 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from phytoscope.data.facts.camera import read_camera
 from phytoscope.data.facts.image_features import SCALE_PX, measure_pixels
 from phytoscope.errors import ImageReadError
 from phytoscope.schema.image_facts import CHANGED_NS, CHANNELS, FORMAT, GREEN_FRACTION, MODIFIED_NS, REASON, SIZE_BYTES
 from phytoscope.schema.table import GREEN_PX, HEIGHT_PX, PATH, SHA256, WIDTH_PX
+from phytoscope.storage.listing import stat_places
+from phytoscope.storage.place import as_url
+from phytoscope.storage.reading import ABSENT, stat_place
 from phytoscope.transforms.decode import IMAGE_SUFFIXES, decode_with_facts, read_bytes
 
 _TRIES = 3
@@ -54,9 +61,14 @@ def look_at_file(path: str, max_megapixels: float) -> tuple[dict[str, Any], bool
 
 def _read_unchanging(path: str) -> tuple[bytes, tuple[int, int, int]]:
     """Bytes and state of a file that may be written meanwhile."""
+    url = as_url(path)
+    if url is not None:
+        # An object is replaced at once or not at all; if that happens here, its old state makes the next pass read it.
+        state = stat_place(url)
+        return read_bytes(url), state
     for _ in range(_TRIES):
         before = stat_file(path)
-        content = read_bytes(Path(path))
+        content = read_bytes(path)
         if before == stat_file(path):
             break
     # If it never came to rest, the times are those of before, and the next pass reads it again.
@@ -64,10 +76,31 @@ def _read_unchanging(path: str) -> tuple[bytes, tuple[int, int, int]]:
 
 
 def stat_file(path: str) -> tuple[int, int, int]:
-    """Size in bytes, and times of the last change of content and of entry in ns; -1, 0, 0 where there is no file."""
+    """Size in bytes, and times of the last change of content and of entry in ns; -1, 0, 0 where there is no file.
+
+    For an address the third number stands for the object's tag; see `stat_place`.
+    """
     try:
         found = os.stat(path)  # noqa: PTH116 - a million times, and paths are slow to build
     except (OSError, ValueError):
-        return -1, 0, 0
+        return ABSENT if as_url(path) is None else stat_place(path)
     # A file that was put in the place of another may carry its size and time, but never the system's own.
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def stat_files(paths: Sequence[str]) -> NDArray[np.int64]:
+    """States of many files, those of addresses by few questions; see `stat_file`.
+
+    Args:
+        paths: Paths and addresses.
+
+    Returns:
+        Shape (N, 3).
+
+    Raises:
+        StorageError: The store of an address cannot be reached, or refuses.
+    """
+    urls = {path: url for path in paths if "://" in path and (url := as_url(path)) is not None}
+    states = dict(zip(urls, stat_places(list(urls.values())), strict=True)) if urls else {}
+    found = [states[path] if path in states else stat_file(path) for path in paths]
+    return np.array(found, dtype=np.int64).reshape(-1, 3)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from phytoscope.data.facts.look import look_at_file
+from phytoscope.errors import StorageError
 from phytoscope.transforms.stream import count_cores
 
 Found = list[tuple[dict[str, Any], bool]]
@@ -84,7 +85,7 @@ def serve() -> None:
     source, target = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # Whatever a library prints must not get between the results.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    with contextlib.suppress(EOFError, BrokenPipeError, StorageError):
         while True:
             paths, max_megapixels = pickle.load(source)  # noqa: S301 (from the process that started this one)
             pickle.dump(_look(paths, max_megapixels), target, protocol=pickle.HIGHEST_PROTOCOL)

@@ -3,12 +3,15 @@
 import os
 import re
 import unicodedata
-from pathlib import Path
+from itertools import islice
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from phytoscope.data.source import printable
 from phytoscope.schema.table import PATH, SAMPLE_ID
+from phytoscope.storage.listing import list_place
+from phytoscope.storage.place import is_url
 from phytoscope.transforms.decode import IMAGE_SUFFIXES
 
 # Beyond this many files a folder is not searched: it would take longer than to mend the table.
@@ -33,12 +36,23 @@ def suggest_files(rows: pd.DataFrame, folder: str = "") -> list[str | None]:
     folders: dict[tuple[Path, Path], dict[str, str]] = {}
     elsewhere: dict[Path, dict[str, str]] = {}
     remedies: list[str | None] = []
+    address = Path(folder)
     for name, path in zip(rows[SAMPLE_ID], rows[PATH], strict=True):
-        if re.match(r"[a-z]{2,}:/", name, re.IGNORECASE):
+        if re.match(r"[a-z]{2,}:/", name, re.IGNORECASE) and not is_url(name):
             remedies.append("this is a web address: download the image and write its file name")
             continue
         if _is_link(path):
             remedies.append("the link leads nowhere: copy the image itself to this place")
+            continue
+        if is_url(path) and not is_url(folder):
+            remedies.append("check the address, and that you may read it")
+            continue
+        if is_url(folder):
+            if address not in elsewhere:
+                elsewhere[address] = _index_address(folder)
+            relative = path.removeprefix(f"{folder}/").lower()
+            found = elsewhere[address].get(relative) or _find(PurePosixPath(path).name, elsewhere[address])
+            remedies.append(f"did you mean {found!r}? Correct the name" if found else None)
             continue
         root = Path(folder) if folder else _image_folder(name, path)
         if root not in elsewhere:
@@ -63,6 +77,8 @@ def match_normal_forms(names: list[str], folder: Path) -> list[str]:
     Returns:
         The names; one whose file is found neither way stays as it is.
     """
+    if is_url(folder):
+        return _match_at_address(names, folder)
     listings: dict[Path, dict[str, str]] = {}
     return [name if name.isascii() else _match_normal_form(name, folder, listings) for name in names]
 
@@ -82,6 +98,14 @@ def _match_normal_form(name: str, folder: Path, listings: dict[Path, dict[str, s
         place /= found
         spelled.append(found)
     return "/".join(spelled)
+
+
+def _match_at_address(names: list[str], folder: Path) -> list[str]:
+    if all(name.isascii() or is_url(name) for name in names):
+        return names
+    there = [one.name for one in list_place(folder)]
+    spelled = {unicodedata.normalize("NFC", name): name for name in there} | {name: name for name in there}
+    return [spelled.get(name) or spelled.get(unicodedata.normalize("NFC", name), name) for name in names]
 
 
 def _list_by_normal_form(folder: Path) -> dict[str, str]:
@@ -137,10 +161,19 @@ def _index_below(root: Path) -> dict[str, str]:
     return _by_key(files)
 
 
+def _index_address(folder: str) -> dict[str, str]:
+    names = [one.name for one in islice(list_place(folder), _MOST_FILES + 1)]
+    return (
+        {}
+        if len(names) > _MOST_FILES
+        else _by_key({name: name for name in names}) | {name.lower(): name for name in names}
+    )
+
+
 def _by_key(files: dict[str, str]) -> dict[str, str]:
     index: dict[str, str] = {}
     for path, shown in files.items():
-        name = path.rpartition(os.sep)[2]
+        name = path.rpartition(os.sep)[2].rpartition("/")[2]
         if name.lower().endswith(tuple(IMAGE_SUFFIXES)):
             for key in _keys(name):
                 index.setdefault(key, shown)

@@ -3,7 +3,8 @@
 import os
 import re
 import shlex
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,8 @@ from phytoscope.data.source import Fault, Source, find_folder, printable
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError
 from phytoscope.schema.config import DataConfig
 from phytoscope.schema.table import GROUP_ID, LABEL, PATH, SAMPLE_ID, SOURCE_ROW, Task
+from phytoscope.storage.listing import list_place
+from phytoscope.storage.place import is_url
 from phytoscope.transforms.decode import IMAGE_SUFFIXES
 
 # Files that operating systems leave everywhere; nobody wants to read about them.
@@ -31,9 +34,10 @@ def read_folder(config: DataConfig) -> Source:
         DataValidationError: The folder is already split into train and test.
     """
     root = find_folder(config.root, "data.root")
-    classes = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    tree = _look_at_address(root) if is_url(root) else _look_at_folder(root)
+    classes = list(tree.classes)
     if not classes:
-        found = "is empty" if not any(root.iterdir()) else "holds files but no folder"
+        found = "is empty" if tree.is_empty else "holds files but no folder"
         message = (
             f"data.root: {str(root)!r} {found}; expected one sub-folder per class with the images of that class inside."
         )
@@ -48,20 +52,18 @@ def read_folder(config: DataConfig) -> Source:
         )
         raise DataValidationError(message)
     rows: list[dict[str, Any]] = []
-    faults = [_stray(name, root) for name in sorted(entry.name for entry in root.iterdir()) if _is_stray(root / name)]
-    for class_name in classes:
-        files, unread = _walk(root / class_name)
+    faults = [_stray(name, root) for name in tree.strays]
+    for class_name, (files, unread) in tree.classes.items():
         faults += [
-            Fault(printable(folder.relative_to(root).as_posix()), reason, "copy the images to a folder of your own")
+            Fault(printable(folder), reason, "copy the images to a folder of your own")
             for folder, reason in unread.items()
         ]
         if not files and not unread:
             faults.append(Fault(printable(class_name), "the class folder holds no image", "fill it or remove it"))
-        for path in files:
-            relative = path.relative_to(root).as_posix()
+        for relative in files:
             fault = _check_name(relative)
             if fault is None:
-                rows.append({SAMPLE_ID: relative, PATH: str(path), LABEL: printable(class_name)})
+                rows.append({SAMPLE_ID: relative, PATH: f"{root}/{relative}", LABEL: printable(class_name)})
             else:
                 faults.append(fault)
     table = pd.DataFrame(rows, columns=[SAMPLE_ID, PATH, LABEL])
@@ -108,6 +110,46 @@ def group_by_pattern(sample_ids: pd.Series, pattern: str | None) -> pd.Series:
         )
         raise ConfigError(message)
     return pd.Series(names, index=sample_ids.index, dtype=object)
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """What lies in the folder of classes, all names relative to it.
+
+    Attributes:
+        classes: Name of each class folder -> its files, and the folders in it that are not read, with the reason.
+        strays: Images beside the class folders.
+        is_empty: Whether there is nothing at all.
+    """
+
+    classes: dict[str, tuple[list[str], dict[str, str]]]
+    strays: list[str]
+    is_empty: bool
+
+
+def _look_at_folder(root: Path) -> _Tree:
+    entries = sorted(root.iterdir(), key=lambda entry: entry.name)
+    classes: dict[str, tuple[list[str], dict[str, str]]] = {}
+    for entry in entries:
+        if entry.is_dir() and not entry.name.startswith("."):
+            files, unread = _walk(entry)
+            reasons = {path.relative_to(root).as_posix(): reason for path, reason in unread.items()}
+            classes[entry.name] = [path.relative_to(root).as_posix() for path in files], reasons
+    return _Tree(classes, [entry.name for entry in entries if _is_stray(entry)], not entries)
+
+
+def _look_at_address(root: Path) -> _Tree:
+    classes: dict[str, tuple[list[str], dict[str, str]]] = {}
+    strays: list[str] = []
+    is_empty = True
+    for one in list_place(root):
+        is_empty = False
+        first, *more = one.name.split("/")
+        if not more:
+            strays += [first] if PurePosixPath(first).suffix.lower() in IMAGE_SUFFIXES and not _is_silent(first) else []
+        elif not any(part.startswith(".") for part in (first, *more)) and not _is_silent(more[-1]):
+            classes.setdefault(first, ([], {}))[0].append(one.name)
+    return _Tree(classes, strays, is_empty)
 
 
 def _walk(folder: Path) -> tuple[list[Path], dict[Path, str]]:

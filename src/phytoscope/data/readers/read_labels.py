@@ -15,11 +15,14 @@ from phytoscope.data.readers.group_names import name_groups
 from phytoscope.data.readers.missing_images import match_normal_forms
 from phytoscope.data.readers.read_folder import group_by_pattern
 from phytoscope.data.readers.read_table import DECIMAL_COMMA, SHEETS, TABLE_SUFFIXES, find_column, read_table
+from phytoscope.data.readers.table_shards import find_table
 from phytoscope.data.readers.units import check_unit
-from phytoscope.data.source import Fault, Source, find_file, find_folder, printable
+from phytoscope.data.source import Fault, Source, find_folder, printable
 from phytoscope.errors import ConfigError, DataNotFoundError, suggest
 from phytoscope.schema.config import DataConfig
 from phytoscope.schema.table import GROUP_ID, LABEL, META_PREFIX, PATH, SAMPLE_ID, SOURCE_ROW, TARGET, Task
+from phytoscope.storage.listing import list_names
+from phytoscope.storage.place import is_url
 from phytoscope.transforms.decode import IMAGE_SUFFIXES
 
 _IMAGE_COLUMNS = (
@@ -56,7 +59,7 @@ def read_labels(config: DataConfig) -> Source:
         DataNotFoundError: The table or the folder does not exist, or the table has no row.
         DataValidationError: The table cannot be read.
     """
-    table_path = find_file(config.table, "data.table")
+    table_path = find_table(config.table, "data.table")
     images = find_folder(config.images, "data.images")
     table = read_table(table_path)
     if (config.target is None) == (config.label is None):
@@ -112,11 +115,11 @@ def read_farmbot_biomass(config: DataConfig) -> Source:
 
 
 def _farmbot_table(root: Path) -> Path:
-    named = [root / name for name in _FARMBOT_TABLES if (root / name).is_file()]
-    similar = sorted(path for path in root.glob("*digital_biomass_labels*") if path.suffix.lower() in TABLE_SUFFIXES)
-    found = [*named, *similar]
+    names = list_names(root) if is_url(root) else sorted(path.name for path in root.iterdir())
+    named = [name for name in _FARMBOT_TABLES if name in names and (is_url(root) or (root / name).is_file())]
+    similar = [name for name in names if "digital_biomass_labels" in name and name.endswith(TABLE_SUFFIXES)]
+    found = [root / name for name in (*named, *similar)]
     if not found:
-        names = [path.name for path in root.iterdir()]
         message = (
             f"data.root: no table {' or '.join(map(repr, _FARMBOT_TABLES))} in {str(root)!r}; "
             f"name it with data.table=FILE ({suggest(_FARMBOT_TABLES[0], names)})"
@@ -126,8 +129,9 @@ def _farmbot_table(root: Path) -> Path:
 
 
 def _farmbot_images(root: Path) -> Path:
+    names = list_names(root) if is_url(root) else None
     for name in _FARMBOT_IMAGES:
-        if (root / name).is_dir():
+        if (root / name).is_dir() if names is None else name in names:
             return root / name
     wanted = " or ".join(map(repr, _FARMBOT_IMAGES))
     message = f"data.root: no folder {wanted} in {str(root)!r}; name it with data.images=DIR."
@@ -209,6 +213,8 @@ def _image_rows(table: pd.DataFrame, column: str, images: Path) -> tuple[pd.Data
 def _relative_name(name: str, images: Path) -> str:
     if name.isascii() and _ODD_NAME.search(name) is None:
         return name
+    if is_url(name):
+        return printable(name.removeprefix(f"{images}/"))
     name = name.replace("\\", "/")
     if _is_absolute(name):
         path = Path(name)
@@ -220,7 +226,7 @@ def _relative_name(name: str, images: Path) -> str:
 
 
 def _is_absolute(name: str) -> bool:
-    return name[0] == "/" or name[1:3] == ":/"
+    return name[0] == "/" or name[1:3] == ":/" or ("://" in name and is_url(name))
 
 
 def _labels(cells: pd.Series, names: pd.Series) -> tuple[pd.Series, list[Fault]]:

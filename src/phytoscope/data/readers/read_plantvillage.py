@@ -15,6 +15,7 @@ from phytoscope.data.source import Source, find_folder
 from phytoscope.errors import DataValidationError
 from phytoscope.schema.config import DataConfig
 from phytoscope.schema.table import GROUP_ID, LABEL, SAMPLE_ID
+from phytoscope.storage.reading import read_place
 
 LEAF_MAP_NAME = "leaf-map.json"
 # Photo numbers run leaf after leaf, about seven photographs a leaf: a larger hole means another leaf.
@@ -113,10 +114,10 @@ def _mapped_leaf(leaf_map: dict[str, list[str]], sample_id: str, label: str) -> 
 
 
 def _read_leaf_map(path: Path) -> dict[str, list[str]]:
-    if not path.exists():
-        return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_place(path).decode("utf-8"))
+    except FileNotFoundError:
+        return {}
     except ValueError as error:
         message = f"{str(path)!r} is not JSON ({error}): fetch it again, or remove it to group by photo numbers."
         raise DataValidationError(message) from error

@@ -22,9 +22,12 @@ from phytoscope.data.readers.cells import (
     find_doubtful_thousands,
     give_plain_type,
 )
+from phytoscope.data.readers.table_shards import list_table_shards
 from phytoscope.data.readers.units import fold_name
 from phytoscope.data.readers.workbook import is_blank, read_workbook
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError, PhytoscopeError, suggest
+from phytoscope.storage.fetching import fetch_place
+from phytoscope.storage.reading import read_place
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".parquet")
 DECIMAL_COMMA = "decimal_comma"
@@ -54,16 +57,23 @@ def read_table(path: Path) -> pd.DataFrame:
     column of numbers in which some cells are not numbers stays text, so that validation can name those cells.
 
     Args:
-        path: A `.csv`, `.tsv`, `.txt`, `.xlsx` or `.parquet` file. Of a workbook the first sheet is read.
+        path: A `.csv`, `.tsv`, `.txt`, `.xlsx` or `.parquet` file. Of a workbook the first sheet is read. Or a folder
+            of `.csv`, `.tsv` or `.parquet` files with the same columns, or a pattern of their names.
 
     Returns:
-        The table, one row per line; the index is the line number as a spreadsheet counts (the header is line 1).
+        The table, one row per line; the index is the line number as a spreadsheet counts (the header is line 1), and
+        of several files as if they stood in one below each other, in the order of their names.
 
     Raises:
         ConfigError: The extension is not one of these.
         DataValidationError: The file cannot be read as such, or two columns have the same name.
         DataNotFoundError: The file cannot be opened, or the table has no row.
     """
+    shards = list_table_shards(path)
+    return _give_types(path, _read_raw(path) if shards is None else _join(path, shards))
+
+
+def _read_raw(path: Path) -> _Raw:
     suffix = path.suffix.lower()
     if suffix not in TABLE_SUFFIXES:
         hint = " Save the workbook as .xlsx." if suffix in (".xls", ".ods", ".xlsm") else ""
@@ -74,12 +84,40 @@ def read_table(path: Path) -> pd.DataFrame:
         raise ConfigError(message)
     reader = {".xlsx": _read_xlsx, ".parquet": _read_parquet}.get(suffix, _read_csv)
     try:
-        raw = reader(path)
+        return reader(path)
     except PhytoscopeError:
         raise
     except OSError as error:
         message = f"{str(path)!r} cannot be opened ({error.strerror or error})."
         raise DataNotFoundError(message) from error
+
+
+def _join(path: Path, shards: list[Path]) -> _Raw:
+    """The rows of several files below each other; the columns may stand in any order."""
+    raws = [_read_raw(shard) for shard in shards]
+    names = [name for name, _ in raws[0].columns]
+    for shard, raw in zip(shards, raws, strict=True):
+        own = [name for name, _ in raw.columns]
+        if sorted(own) != sorted(names):
+            message = (
+                f"{str(path)!r}: {shard.name} has the columns {', '.join(own)}, {shards[0].name} has "
+                f"{', '.join(names)}: all files of a table need the same columns."
+            )
+            raise DataValidationError(message)
+    columns = [(name, _join_cells([dict(raw.columns)[name] for raw in raws])) for name in names]
+    separators = {raw.separator for raw in raws}
+    separator = separators.pop() if len(separators) == 1 else None
+    return _Raw(columns, pd.RangeIndex(2, sum(len(raw.lines) for raw in raws) + 2), separator)
+
+
+def _join_cells(parts: list[Cells]) -> Cells:
+    arrays = [part for part in parts if isinstance(part, pa.ChunkedArray)]
+    if len(arrays) == len(parts):
+        return pa.chunked_array([chunk for part in arrays for chunk in part.chunks], pa.string())
+    return [cell for part in parts for cell in (part if isinstance(part, list) else part.to_pylist())]
+
+
+def _give_types(path: Path, raw: _Raw) -> pd.DataFrame:
     names = [name for name, _ in raw.columns]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -148,7 +186,7 @@ def match_name(name: str, columns: list[str], key: str) -> str:
 
 
 def _read_csv(path: Path) -> _Raw:
-    content = path.read_bytes()
+    content = read_place(path)
     if not content.strip():
         message = f"{str(path)!r} is empty."
         raise DataNotFoundError(message)
@@ -195,7 +233,7 @@ def _sniff_separator(text: str) -> str:
 
 
 def _read_xlsx(path: Path) -> _Raw:
-    sheet = read_workbook(path)
+    sheet = read_workbook(fetch_place(path))
     return dataclasses.replace(_to_raw(path, sheet.rows), sheets=sheet.names)
 
 
@@ -257,8 +295,9 @@ def _has_more(row: list[Any], length: int) -> bool:
 
 
 def _read_parquet(path: Path) -> _Raw:
+    local = fetch_place(path)
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(local)
     except (OSError, ValueError) as error:
         message = f"{str(path)!r} cannot be read as Parquet ({error})."
         raise DataValidationError(message) from error

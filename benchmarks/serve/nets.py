@@ -53,7 +53,7 @@ def list_photographs(data: Path) -> Photographs:
     return Photographs(tuple(folder.name for folder in folders), tuple(paths))
 
 
-def build_net(backbone: str, weights: str, photographs: Photographs, folder: Path) -> Path:
+def build_net(backbone: str, weights: str, photographs: Photographs, folder: Path, size_px: int = SIZE_PX) -> Path:
     """Writes package, state dict and facts of one network into a folder.
 
     Args:
@@ -61,13 +61,14 @@ def build_net(backbone: str, weights: str, photographs: Photographs, folder: Pat
         weights: Path of a safetensors file, or `random`.
         photographs: Of each class, as many.
         folder: Where all this goes.
+        size_px: Side of the squares that the network sees.
     """
-    spec = read_backbone_input(ModelConfig(backbone=backbone, input_size_px=SIZE_PX))
+    spec = read_backbone_input(ModelConfig(backbone=backbone, input_size_px=size_px))
     classes = photographs.class_names
     torch.manual_seed(0)
     network = PlantNetwork(backbone, len(classes), 0.0, spec)
     origin = load_backbone_weights(network.backbone, backbone, weights)
-    preprocess = Preprocess(SIZE_PX, ResizeMode.squash, spec.interpolation, spec.mean, spec.std, spec.crop_pct)
+    preprocess = Preprocess(size_px, ResizeMode.squash, spec.interpolation, spec.mean, spec.std, spec.crop_pct)
     description = ModelDescription(
         name=f"benchmark of {backbone}",
         model_id="0123456789abcdef",
@@ -88,7 +89,7 @@ def build_net(backbone: str, weights: str, photographs: Photographs, folder: Pat
     folder.mkdir(parents=True, exist_ok=True)
     save_package(predictor, photographs.paths[:8], folder / PACKAGE_NAME, onnx=OnnxExport.always, limitations=[])
     safetensors.torch.save_file({name: value.contiguous() for name, value in state.items()}, folder / STATE_NAME)
-    facts: dict[str, Any] = {"backbone": backbone, "class_names": list(classes), "size_px": SIZE_PX}
+    facts: dict[str, Any] = {"backbone": backbone, "class_names": list(classes), "size_px": size_px}
     write_json(folder / FACTS_NAME, facts | {"mean": list(spec.mean), "std": list(spec.std)})
     return folder / PACKAGE_NAME
 

@@ -8,10 +8,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from phytoscope.cli.terminal import out
+from phytoscope.cli.terminal import err, out
 from phytoscope.errors import ConfigError
 from phytoscope.schema.artifact import resolve_path
 from phytoscope.schema.config import PathsConfig
+from phytoscope.storage.place import as_url
 
 if TYPE_CHECKING:
     from phytoscope.data.cache.cache_care import CachePiece
@@ -33,7 +34,7 @@ def info(cache_dir: CacheDir = _DEFAULT) -> None:
     """
     from phytoscope.data.cache.cache_care import BYTES_PER_GB, SHARD_KINDS, PieceKind, list_cache
 
-    folder = resolve_path(str(cache_dir), "--cache-dir")
+    folder = _find_cache(cache_dir)
     groups: dict[tuple[str, str], list[CachePiece]] = {}
     for piece in list_cache(folder):
         name = piece.place.parent.name[:8] if piece.kind in SHARD_KINDS else ""
@@ -101,7 +102,7 @@ def prune(
         raise ConfigError(message)
     if max_gb is None and older_than is None:
         max_gb = PathsConfig.cache_max_gb
-    folder = resolve_path(str(cache_dir), "--cache-dir")
+    folder = _find_cache(cache_dir)
     pruned = prune_cache(
         folder,
         max_bytes=None if max_gb is None else max_gb * BYTES_PER_GB,
@@ -117,6 +118,23 @@ def prune(
         out.print(escape(f"kept, another process uses it: {piece.place.relative_to(folder).as_posix()}"))
     freed = "would be freed" if dry_run else "freed"
     out.print(escape(f"{_word_gb(pruned.freed_bytes)} GB {freed}, {_word_gb(pruned.left_bytes)} GB left in {folder}"))
+
+
+def _find_cache(cache_dir: Path) -> Path:
+    """The folder of a cache; of one at an address its near level on this computer."""
+    address = as_url(cache_dir)
+    if address is None:
+        return resolve_path(str(cache_dir), "--cache-dir")
+    from phytoscope.storage.mirror import working_folder
+
+    folder = working_folder(address)
+    err.print(
+        escape(
+            f"what this computer keeps of {address}, in {folder}; what lies at the address is shared by all machines "
+            "and only removed with the tools of the store (a rule that removes objects that are old does no harm)"
+        )
+    )
+    return folder
 
 
 def _word_gb(size_bytes: float) -> str:

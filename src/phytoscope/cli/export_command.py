@@ -11,6 +11,7 @@ from phytoscope.cli.compose import Settings
 from phytoscope.cli.run_commands import start_run
 from phytoscope.cli.terminal import err, out
 from phytoscope.errors import ConfigError
+from phytoscope.storage.place import is_url
 
 _WISHES = ("package.onnx=auto", "package.int8=auto", "package.certificate=true")
 
@@ -53,7 +54,7 @@ def export(
     if to is not None and output is not None:
         _hand_out(source, settings, to, output)
         return
-    if not Path(source, "config.yaml").is_file():
+    if not is_url(source) and not Path(source, "config.yaml").is_file():
         message = (
             f"{source!r} is not the folder of a run, whose test images the forms are compared on: name a run, or write "
             "the bare network of a package with --to onnx --output DIR."

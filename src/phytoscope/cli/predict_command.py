@@ -9,6 +9,7 @@ from rich.markup import escape
 from phytoscope.cli.terminal import TerminalProgress, err, out, say
 from phytoscope.errors import ConfigError, DataValidationError
 from phytoscope.schema.choices import Precision, Runtime
+from phytoscope.schema.engine import EngineConfig, EngineKind
 
 if TYPE_CHECKING:
     from phytoscope.predict.batch_tally import Tally
@@ -32,7 +33,15 @@ def predict(  # noqa: PLR0913, PLR0917 (one for each option)
             metavar="PATH...",
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Table to write: .csv, .jsonl or .parquet.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Table to write: .csv, .jsonl or .parquet, or a folder of Parquet parts; here, or at an address such "
+            "as s3://bucket/answers.csv.",
+        ),
+    ],
     table: Annotated[
         Path | None,
         typer.Option("--table", help="Table with file names and the columns that the model sees beside the image."),
@@ -49,6 +58,21 @@ def predict(  # noqa: PLR0913, PLR0917 (one for each option)
         Precision, typer.Option(help="int8 is faster, where the package holds such a network.")
     ] = Precision.float32,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads that read images; one per core.")] = None,
+    engine: Annotated[
+        EngineKind, typer.Option(help="Where the work is done: in this process, or on a Ray cluster.")
+    ] = EngineKind.local,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster, HOST:6379; with --engine ray and without it, one is started on this machine."),
+    ] = None,
+    engine_settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--engine-set",
+            help="Setting of the engine, as workers=8, cores=4, gpus=1, rows_per_task=512, retries=3; may be repeated.",
+            metavar="KEY=VALUE",
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images a call of the network; by measurement when left out.")
     ] = None,
@@ -75,14 +99,19 @@ def predict(  # noqa: PLR0913, PLR0917 (one for each option)
     A photograph that cannot be read becomes a row with an `error`; the others are answered all the same. When none of
     them can be read, the exit code is 2.
     """
-    if output.exists() and not overwrite:
+    from phytoscope.predict.table_parts import output_exists
+
+    if output_exists(output) and not overwrite:
         message = f"the output {str(output)!r} exists: choose another name, or add --overwrite to replace it."
         raise ConfigError(message)
+    from phytoscope.cluster import open_engine
     from phytoscope.predict.batch import BatchPlan, count_images, predict_sources
     from phytoscope.predict.package import load_source
     from phytoscope.predict.sources import check_source
+    from phytoscope.predict.table_hash import hash_answers
     from phytoscope.predict.table_writer import check_output
 
+    config = _read_engine(engine, address, engine_settings or [])
     check_output(output)
     for source in sources:
         check_source(source)
@@ -92,12 +121,23 @@ def predict(  # noqa: PLR0913, PLR0917 (one for each option)
         runtime = (
             Runtime.auto if precision is not Precision.float32 or count is None or count >= _MANY else Runtime.torch
         )
-    predictor = load_source(_name_source(model, uri), runtime, precision, say)
+    place = _name_source(model, uri)
+    predictor = load_source(place, runtime, precision, say)
     known = _read_known(predictor, table)
     progress = TerminalProgress()
     try:
-        plan = BatchPlan(probs, batch_size, workers, fresh=overwrite, say=say)
-        tally = predict_sources(predictor, sources, output, plan, known=known, progress=progress)
+        with open_engine(config, say) as opened:
+            plan = BatchPlan(
+                probs,
+                batch_size,
+                workers,
+                engine=opened,
+                package=str(place),
+                task_rows=config.rows_per_task,
+                fresh=overwrite,
+                say=say,
+            )
+            tally = predict_sources(predictor, sources, output, plan, known=known, progress=progress)
     finally:
         progress.finish()
     if tally.answered == 0:
@@ -108,6 +148,7 @@ def predict(  # noqa: PLR0913, PLR0917 (one for each option)
         raise DataValidationError(message)
     note = f", {tally.failed} with an error (column `error`)" if tally.failed else ""
     out.print(escape(f"{tally.answered} answered{note}: {output}"))
+    out.print(f"content hash (of the rows in any order): {hash_answers(output)}")
     _report_verdicts(predictor, tally)
     if known is not None and known.unmatched > 0:
         err.print(
@@ -117,6 +158,21 @@ def predict(  # noqa: PLR0913, PLR0917 (one for each option)
 
 _SHOWN_REASONS = 3
 _MANY = 1000
+
+
+def _read_engine(kind: EngineKind, address: str | None, settings: list[str]) -> EngineConfig:
+    if kind is EngineKind.local:
+        if address is not None or settings:
+            message = "--address and --engine-set are for --engine ray: add it, or leave them out."
+            raise ConfigError(message)
+        return EngineConfig()
+    from phytoscope.configs import compose_config
+
+    # The schema asks for data, which are named elsewhere here.
+    words = ["data=folder", f"engine={kind.value}", *(f"engine.{setting}" for setting in settings)]
+    if address is not None:
+        words.append(f"engine.address={address}")
+    return compose_config(words).engine
 
 
 def _name_source(model: str, uri: str | None) -> str | Path:

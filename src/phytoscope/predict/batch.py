@@ -9,16 +9,18 @@ from pathlib import Path
 
 from phytoscope import __version__
 from phytoscope.errors import DataNotFoundError
-from phytoscope.predict.batch_pipeline import answer_images
+from phytoscope.predict.batch_pipeline import Answered
 from phytoscope.predict.batch_spool import AnswerSpool, chain_mark, open_spool
 from phytoscope.predict.batch_tally import Tally
+from phytoscope.predict.batch_work import ImageRows, PredictWork, iterate_images
 from phytoscope.predict.covariate_rows import CovariateRows
 from phytoscope.predict.predictor import Predictor
-from phytoscope.predict.source_archives import ARCHIVE_SUFFIXES, count_members, is_archive, iterate_archive
+from phytoscope.predict.source_archives import ARCHIVE_SUFFIXES, count_members, is_archive
 from phytoscope.predict.source_images import FoundImage
 from phytoscope.predict.sources import check_source, count_skipped, list_images, word_skipped
 from phytoscope.predict.table_writer import TableForm
 from phytoscope.schema.artifact import hash_content
+from phytoscope.schema.engine import RowEngine
 from phytoscope.schema.progress import Progress
 from phytoscope.transforms.decode import IMAGE_SUFFIXES
 
@@ -33,6 +35,9 @@ class BatchPlan:
         probs: Whether to write one column a class.
         batch_size: Images a call of the network; None takes what the engine is fastest with.
         workers: Threads that read images; None takes one per core.
+        engine: Where the images are answered; None is this process.
+        package: Path or address under which other machines find the model; needed when they shall work.
+        task_rows: Images that are handed out together; rounded to whole batches, so that answers do not depend on it.
         fresh: Whether to begin anew where an earlier call was interrupted.
         say: Receiver of sentences: that a prediction goes on, or why it cannot.
     """
@@ -40,6 +45,9 @@ class BatchPlan:
     probs: bool = False
     batch_size: int | None = None
     workers: int | None = None
+    engine: RowEngine | None = None
+    package: str | None = None
+    task_rows: int = 512
     fresh: bool = False
     say: Callable[[str], None] = field(default=lambda _: None)
 
@@ -103,20 +111,19 @@ def predict_sources(
     key = _hash_settings(predictor, known, probs=plan.probs)
     with open_spool(output, form, key, fresh=plan.fresh) as spool:
         left = _skip_done(spool, sources, plan.say)
-        if known is not None:
-            known.unmatched = spool.done.unmatched
         progress.start("Predicting", total)
         progress.advance(spool.done.rows)
-        size = plan.batch_size if plan.batch_size is not None else predictor.engine.batch_size
         rate = _Rate()
         try:
-            for found in answer_images(predictor, left, batch_size=size, workers=plan.workers, known=known):
+            for found in _answer(predictor, sources, left, spool.done.rows, plan, known):
                 spool.write(found.images, found.rows, found.unmatched)
                 progress.advance(len(found.rows), rate.tell(len(found.rows)))
         except BaseException:
             # Also when somebody stops it: what was answered is answered.
             spool.save()
             raise
+        if known is not None:
+            known.unmatched = spool.done.unmatched
         if spool.done.rows == 0:
             raise _no_image(sources)
         tally = spool.done.tally
@@ -141,20 +148,6 @@ def count_images(sources: Iterable[Path]) -> int | None:
     return total
 
 
-def iterate_images(sources: Iterable[Path]) -> Iterator[FoundImage]:
-    """Yields the images that the sources name, those in archives too; each is loaded before the next is asked for.
-
-    Raises:
-        DataNotFoundError: A list cannot be opened.
-        DataValidationError: A list has no column of paths, or is a table of another kind.
-    """
-    for path in list_images(sources):
-        if is_archive(path):
-            yield from iterate_archive(path)
-        else:
-            yield FoundImage(str(path))
-
-
 def _skip_done(spool: AnswerSpool, sources: Sequence[Path], say: Callable[[str], None]) -> Iterator[FoundImage]:
     """The images that are left, behind those that an earlier call answered if they are still the same."""
     done, left = spool.done, iterate_images(sources)
@@ -173,6 +166,25 @@ def _skip_done(spool: AnswerSpool, sources: Sequence[Path], say: Callable[[str],
     say("the images of an interrupted prediction have changed since: all are answered anew")
     spool.clear()
     return iterate_images(sources)
+
+
+def _answer(
+    predictor: Predictor,
+    sources: Sequence[Path],
+    left: Iterator[FoundImage],
+    done: int,
+    plan: BatchPlan,
+    known: CovariateRows | None,
+) -> Iterator[Answered]:
+    computed_by = predictor.engine
+    size = plan.batch_size if plan.batch_size is not None else computed_by.batch_size
+    work = PredictWork(predictor, plan.package, computed_by.runtime, computed_by.precision, size, plan.workers, known)
+    if plan.engine is None or plan.engine.is_local:
+        return work.open(None)(left)
+    # Whole batches, so that each holds the same images as it would here. Those out of an archive travel with their
+    # bytes, so only one batch at a time.
+    batches = 1 if any(is_archive(path) for path in sources) else max(1, plan.task_rows // size)
+    return plan.engine.map(work, ImageRows(sources, done), title="predict", task_rows=batches * size)
 
 
 def _hash_settings(predictor: Predictor, known: CovariateRows | None, *, probs: bool) -> str:

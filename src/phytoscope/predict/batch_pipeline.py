@@ -21,7 +21,7 @@ from phytoscope.transforms.stream import map_ordered
 
 @dataclass(frozen=True)
 class Answered:
-    """Some images with their answers, and how many of all so far have no row of covariates."""
+    """Some images with their answers, and how many of them have no row of covariates."""
 
     images: list[FoundImage]
     rows: list[Prediction]
@@ -93,5 +93,6 @@ def name_image(image: FoundImage) -> str:
 def _collect(prepared: Iterator[_Prepared], size: int, known: CovariateRows | None) -> Iterator[_Batch]:
     while batch := list(islice(prepared, size)):
         read = [Path(one.image.name) for one in batch if one.photo is not None]
+        before = 0 if known is None else known.unmatched
         covariates = None if known is None or not read else np.stack([known.find(path) for path in read])
-        yield _Batch(batch, covariates, 0 if known is None else known.unmatched)
+        yield _Batch(batch, covariates, 0 if known is None else known.unmatched - before)

@@ -17,11 +17,13 @@ import pyarrow.parquet as pq
 from phytoscope.errors import ArtifactError, ConfigError, PhytoscopeError, storage_error
 from phytoscope.predict.batch_tally import Tally
 from phytoscope.predict.source_images import FoundImage
+from phytoscope.predict.table_parts import ROWS_PER_PART, hand_over, write_parts
 from phytoscope.predict.table_writer import TableForm
-from phytoscope.schema.artifact import read_json, write_json
+from phytoscope.schema.artifact import find_user_cache, hash_content, read_json, write_json
 from phytoscope.schema.prediction import Prediction
+from phytoscope.storage.place import as_url
 
-_STATE, _ROWS, _FORMAT = "state.json", "rows", 1
+_STATE, _ROWS, _PARTS, _FORMAT = "state.json", "rows", "parts", 1
 _SECONDS: Final = 5.0
 _MOST_ROWS: Final = 20_000
 """Rows after which, or seconds, the state is written; so much is done again after a power cut."""
@@ -73,7 +75,7 @@ def open_spool(output: Path, form: TableForm, key: str, *, fresh: bool) -> Itera
         ConfigError: Another process writes this output now.
         StorageError: The place cannot be written.
     """
-    place = output.parent / f".{output.name}.partial"
+    place = _find_spool(output)
     try:
         place.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(place / "lock", timeout=0)
@@ -99,6 +101,13 @@ def open_spool(output: Path, form: TableForm, key: str, *, fresh: bool) -> Itera
         lock.release()
         if empty:
             shutil.rmtree(place, ignore_errors=True)
+
+
+def _find_spool(output: Path) -> Path:
+    """Where the rows of an output wait: beside it, or for an address under the user's cache."""
+    address = as_url(output)
+    parent = output.parent if address is None else find_user_cache() / "outputs" / hash_content(address)[:24]
+    return parent / f".{output.name}.partial"
 
 
 class AnswerSpool:
@@ -155,14 +164,14 @@ class AnswerSpool:
         Args:
             images: The images, with their marks.
             rows: Their answers.
-            unmatched: Images without covariates so far.
+            unmatched: How many of them have no covariates.
         """
         # Somebody may press Ctrl-C anywhere in here; a state with half of these rows must not be kept.
         self._whole = False
         for image in images:
             self.done.seen = chain_mark(self.done.seen, image)
         self.done.rows += len(rows)
-        self.done.unmatched = unmatched
+        self.done.unmatched += unmatched
         self.done.tally.add(rows)
         self._unsaved += len(rows)
         if self._form.is_text:
@@ -192,15 +201,24 @@ class AnswerSpool:
         self._unsaved, self._saved_at = 0, time.monotonic()
 
     def finish(self) -> None:
-        """Gives the whole table its name; an older one of that name is replaced."""
+        """Gives the whole table its name; an older one of that name is replaced.
+
+        Raises:
+            StorageError: The place of the output cannot be written; the rows are kept.
+        """
         whole = self._place / _ROWS
         if self._form.is_text:
             stream = self._open()
             _flush(stream)
             self.close()
+        elif self._form.is_folder:
+            whole = self._place / _PARTS
+            shutil.rmtree(whole, ignore_errors=True)
+            whole.mkdir()
+            write_parts(whole, self._iterate_tables(), self._form.schema, rows_per_part=ROWS_PER_PART)
         else:
             self._join(whole)
-        whole.replace(self._output)
+        hand_over(whole, self._output)
         self.clear()
 
     def _join(self, whole: Path) -> None:

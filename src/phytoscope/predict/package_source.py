@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from phytoscope.errors import ConfigError, suggest
+from phytoscope.storage.fetching import fetch_place
+from phytoscope.storage.place import is_url
 
 SOURCES_GROUP: Final = "phytoscope.package_sources"
 """Entry points: scheme -> function that takes the whole address and gives the path of the package."""
@@ -24,8 +26,11 @@ def find_package(source: str | Path) -> Path:
 
     Raises:
         ConfigError: Nobody knows the scheme.
+        StorageError: The store of an address such as `s3://bucket/model.phyto` cannot be reached, or refuses.
         PhytoscopeError: What the address names cannot be had.
     """
+    if is_url(source):
+        return fetch_place(source)
     match = _ADDRESS.fullmatch(source) if isinstance(source, str) else None
     # A file may be called so, too.
     if match is None or Path(source).exists():

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phytoscope.errors import ImageReadError
+from phytoscope.storage.place import as_url
+from phytoscope.storage.reading import ABSENT, stat_place
 from phytoscope.transforms.decode import read_bytes
 
 
@@ -39,7 +41,7 @@ class FoundImage:
 
     def check(self) -> "FoundImage":
         """The same image with its mark."""
-        return self if self.mark else dataclasses.replace(self, mark=mark_file(Path(self.name)))
+        return self if self.mark else dataclasses.replace(self, mark=mark_file(self.name))
 
     def fetch(self) -> bytes:
         """Its bytes.
@@ -49,11 +51,19 @@ class FoundImage:
         """
         if self.fault:
             raise ImageReadError(self.name, self.fault)
-        return read_bytes(Path(self.name)) if self.content is None else self.content
+        return read_bytes(self.name) if self.content is None else self.content
 
 
-def mark_file(path: Path) -> str:
-    """Size and time of a file; `-` where there is none."""
+def mark_file(path: Path | str) -> str:
+    """Size and time of a file, and the tag of an object in a store; `-` where there is none.
+
+    Raises:
+        StorageError: The store of an address cannot be reached, or refuses.
+    """
+    url = as_url(path)
+    if url is not None:
+        state = stat_place(url)
+        return "-" if state == ABSENT else ":".join(map(str, state))
     try:
         found = os.stat(path)  # noqa: PTH116 (a million times, and paths are slow)
     except (OSError, ValueError):

@@ -5,13 +5,19 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phytoscope.errors import DataNotFoundError, DataValidationError, suggest
+from phytoscope.predict.source_archives import is_archive
+from phytoscope.storage.fetching import fetch_place
+from phytoscope.storage.listing import holds_any, list_place
+from phytoscope.storage.place import as_url, is_url, open_place
+from phytoscope.storage.reading import ABSENT, stat_place
+from phytoscope.storage.trouble import mask_secrets
 from phytoscope.transforms.decode import IMAGE_SUFFIXES
 
 _LIST_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -34,7 +40,9 @@ def list_images(sources: Iterable[Path]) -> Iterator[Path]:
     """
     for source in sources:
         suffix = source.suffix.lower()
-        if source.is_dir():
+        if is_url(source):
+            yield from _list_at_address(source)
+        elif source.is_dir():
             closed: list[Path] = []
             yield from (path for path in _walk(source, closed) if path.suffix.lower() in IMAGE_SUFFIXES)
             yield from closed
@@ -49,6 +57,32 @@ def list_images(sources: Iterable[Path]) -> Iterator[Path]:
             yield source
 
 
+def _list_at_address(source: Path) -> Iterator[Path]:
+    place = open_place(source)
+    suffix = place.suffix.lower()
+    if is_archive(place):
+        message = f"the archive {str(place)!r} lies at an address: copy it to this computer, or unpack it there."
+        raise DataValidationError(message)
+    if suffix in (*_LIST_SUFFIXES, ".parquet", *_OTHER_TABLES):
+        # The copy on this computer is read; names in it are relative to the address.
+        local = fetch_place(source)
+        yield from (_join(place.parent, path, local.parent) for path in list_images([local]))
+    elif suffix in IMAGE_SUFFIXES or stat_place(source) != ABSENT:
+        yield place
+    else:
+        for one in list_place(source):
+            if not _is_hidden(one.name) and PurePosixPath(one.name).suffix.lower() in IMAGE_SUFFIXES:
+                yield open_place(one.url)
+
+
+def _join(folder: Path, path: Path, local: Path) -> Path:
+    return folder / path.relative_to(local).as_posix() if path.is_relative_to(local) else path
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
+
+
 def count_skipped(sources: Iterable[Path]) -> dict[str, int]:
     """Counts the files in folders that are passed over because of their extension.
 
@@ -58,7 +92,13 @@ def count_skipped(sources: Iterable[Path]) -> dict[str, int]:
     Returns:
         Extension in lower case, with its dot (empty for files without one) -> number of files, most frequent first.
     """
-    found = Counter(path.suffix.lower() for source in sources if source.is_dir() for path in _walk(source, []))
+    found: Counter[str] = Counter()
+    for source in sources:
+        if is_url(source):
+            names = (one.name for one in list_place(source) if not _is_hidden(one.name))
+            found.update(PurePosixPath(name).suffix.lower() for name in names)
+        elif source.is_dir():
+            found.update(path.suffix.lower() for path in _walk(source, []))
     for suffix in IMAGE_SUFFIXES:
         found.pop(suffix, None)
     return dict(found.most_common())
@@ -79,6 +119,11 @@ def check_source(source: Path) -> None:
     Raises:
         DataNotFoundError: It does not, with the names that are like it; or it cannot.
     """
+    if is_url(source):
+        if stat_place(source) == ABSENT and not holds_any(source):
+            message = f"there is no file or folder at {mask_secrets(as_url(source) or '')!r} that you may read."
+            raise DataNotFoundError(message)
+        return
     if source.is_dir():
         try:
             os.scandir(source).close()
@@ -144,7 +189,7 @@ def _read_parquet(path: Path) -> Iterator[Path]:
             column = names[_find_column(path, names)]
             for batch in table.iter_batches(columns=[column]):
                 cells = (cell.strip() for cell in batch.column(0).cast(pa.string()).to_pylist() if cell is not None)
-                yield from (path.parent / cell for cell in cells if cell)
+                yield from (open_place(cell) if is_url(cell) else path.parent / cell for cell in cells if cell)
     except pa.ArrowException as error:
         message = f"{str(path)!r} cannot be read as Parquet ({error}): write it again."
         raise DataValidationError(message) from error
@@ -165,7 +210,7 @@ def _find_encoding(path: Path) -> str:
 
 
 def _find_named(folder: Path, name: str) -> Path:
-    place = folder / name
+    place = open_place(name) if is_url(name) else folder / name
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:

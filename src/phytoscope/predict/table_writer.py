@@ -11,10 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from phytoscope.errors import ConfigError, suggest
+from phytoscope.predict.table_parts import check_parts
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.prediction import Prediction
 from phytoscope.schema.table import LOWER, NOVELTY, PROB_PREFIX, PROBABILITY, REASONS, SET, UPPER, VERDICT, Task
 from phytoscope.schema.verdict import REASON_WORDS
+from phytoscope.storage.place import as_url
 
 OUTPUT_SUFFIXES = (".csv", ".jsonl", ".parquet")
 _NUMBERS = (PROBABILITY, NOVELTY, "value", LOWER, UPPER, PROB_PREFIX)
@@ -33,6 +35,7 @@ class TableForm:
 
     Attributes:
         suffix: `.csv`, `.jsonl` or `.parquet`.
+        is_folder: Whether the table is a folder of Parquet parts.
         columns: Names of the columns, in order.
     """
 
@@ -40,7 +43,7 @@ class TableForm:
         """Finds the columns.
 
         Args:
-            output: The name the user gave; its extension decides the format.
+            output: The name the user gave; its extension decides the format, and without one it is a folder of parts.
             model: What the model is.
             probs: Whether to write one column a class (classification).
 
@@ -48,7 +51,8 @@ class TableForm:
             ConfigError: The extension is not `.csv`, `.jsonl` or `.parquet`.
         """
         check_output(output)
-        self.suffix = output.suffix.lower()
+        self.is_folder = output.suffix == ""
+        self.suffix = ".parquet" if self.is_folder else output.suffix.lower()
         self.columns = _columns(model, probs=probs)
         self._model, self._probs = model, probs
 
@@ -86,9 +90,13 @@ def check_output(output: Path) -> None:
     """Refuses an output whose format nobody knows, before any work is done.
 
     Raises:
-        ConfigError: The extension is not `.csv`, `.jsonl` or `.parquet`.
+        ConfigError: The extension is not `.csv`, `.jsonl` or `.parquet`; or without one, the name is that of something
+            else than a folder of parts.
     """
-    if output.suffix.lower() not in OUTPUT_SUFFIXES:
+    if output.suffix == "":
+        if as_url(output) is None:
+            check_parts(output)
+    elif output.suffix.lower() not in OUTPUT_SUFFIXES:
         message = (
             f"the output {str(output)!r} has the extension {output.suffix!r}; {suggest(output.suffix, OUTPUT_SUFFIXES)}"
         )

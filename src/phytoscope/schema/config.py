@@ -301,7 +301,7 @@ class SweepConfig:
             system; `<runs_dir>/sweeps/<name>.db` when None.
         pruner: Which trials are ended early.
         startup_trials: Trials drawn at random before the sampler learns from them.
-        n_workers: Trials at once, each in a process of its own.
+        n_workers: Trials at once, each in a process of its own; with `engine=ray` 1 leaves it to `engine.workers`.
         timeout_minutes: No trial begins after so many minutes; none when None.
     """
 

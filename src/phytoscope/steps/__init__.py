@@ -14,8 +14,10 @@ from importlib import import_module
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.schema.run_folder import STEPS
 from phytoscope.steps.context import RunContext, choose_run_folder, read_report
+from phytoscope.steps.row_engine import with_engine
 from phytoscope.steps.run_log import RunLog, log_said
 from phytoscope.steps.tracking import tracked
+from phytoscope.storage.mirror import kept_folder
 
 __all__ = ["RunContext", "choose_run_folder", "read_report", "run_all", "run_step"]
 
@@ -58,7 +60,8 @@ def run_step(context: RunContext, name: str) -> None:
 @contextlib.contextmanager
 def _working(context: RunContext) -> Iterator[RunContext]:
     log_kept = dataclasses.replace(context, say=log_said(context.say))
-    with context.run.locked(), RunLog(context.run), tracked(log_kept) as working:
+    kept = kept_folder(context.run.root, context.say)
+    with kept, context.run.locked(), RunLog(context.run), tracked(log_kept) as told, with_engine(told) as working:
         yield working
 
 

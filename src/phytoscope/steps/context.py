@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import fnmatch
 import glob
 import re
 import time
@@ -15,10 +16,14 @@ import yaml
 from phytoscope.errors import ArtifactError
 from phytoscope.schema.artifact import read_json, resolve_path, write_atomic
 from phytoscope.schema.config import RunConfig
+from phytoscope.schema.engine import RowEngine
 from phytoscope.schema.events import Journal, RunKind, SilentJournal
 from phytoscope.schema.progress import Progress, SilentProgress
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.schema.run_folder import RunFolder
+from phytoscope.storage.mirror import publish, working_folder
+from phytoscope.storage.place import as_url
+from phytoscope.storage.publishing import ObjectFolder
 
 Begin = Callable[[], None]
 _WHICH_DATA = ("kind", "root", "table", "images", "target", "label")
@@ -43,6 +48,7 @@ class RunContext:
         journal: Receiver of what trackers are told.
         run_kind: What the run is to a tracker.
         parent_run: Key of the tracked run that it is a part of.
+        engine: Where images are looked at, decoded and turned into features; this process when None.
     """
 
     config: RunConfig
@@ -52,6 +58,7 @@ class RunContext:
     journal: Journal = field(default_factory=SilentJournal)
     run_kind: RunKind = RunKind.run
     parent_run: str | None = None
+    engine: RowEngine | None = None
 
 
 def choose_run_folder(config: RunConfig, *, fresh: bool = False) -> RunFolder:
@@ -62,25 +69,47 @@ def choose_run_folder(config: RunConfig, *, fresh: bool = False) -> RunFolder:
         fresh: Never continue an earlier run.
 
     Returns:
-        The folder; it need not exist yet.
+        The folder; it need not exist yet. That of an address is the folder on this computer in which it is worked on.
 
     Raises:
         ConfigError: A path names a home directory that does not exist.
+        StorageError: The store does not answer, or refuses.
     """
     if config.paths.run_dir is not None:
-        return RunFolder(resolve_path(config.paths.run_dir, "paths.run_dir"))
+        address = as_url(config.paths.run_dir)
+        named = resolve_path(config.paths.run_dir, "paths.run_dir") if address is None else working_folder(address)
+        return RunFolder(named)
+    address = as_url(config.paths.runs_dir)
+    if address is not None:
+        return RunFolder(working_folder(_choose_address(config, address.rstrip("/"), fresh=fresh)))
     runs = resolve_path(config.paths.runs_dir, "paths.runs_dir")
     wanted = _leave_out_untrained(plain_settings(config))
     for candidate in sorted(runs.glob(f"*-{glob.escape(config.name)}*/config.yaml"), reverse=True) if not fresh else []:
         if _leave_out_untrained(read_settings(candidate)) == wanted:
             return RunFolder(candidate.parent)
+    return RunFolder(runs / _name_run(config, lambda name: (runs / name).exists()))
+
+
+def _name_run(config: RunConfig, is_taken: Callable[[str], bool]) -> str:
     stamp = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    place = runs / f"{stamp}-{config.name}"
-    count = 1
-    while place.exists():
+    name, count = f"{stamp}-{config.name}", 1
+    while is_taken(name):
         count += 1
-        place = runs / f"{stamp}-{config.name}-{count}"
-    return RunFolder(place)
+        name = f"{stamp}-{config.name}-{count}"
+    return name
+
+
+def _choose_address(config: RunConfig, runs: str, *, fresh: bool) -> str:
+    store = ObjectFolder(runs)
+    names = store.list_folders()
+    wanted = _leave_out_untrained(plain_settings(config))
+    for name in reversed(names) if not fresh else []:
+        if not fnmatch.fnmatchcase(name, f"*-{glob.escape(config.name)}*"):
+            continue
+        content = store.read(f"{name}/config.yaml")
+        if content is not None and _leave_out_untrained(_parse_settings(content)) == wanted:
+            return f"{runs}/{name}"
+    return f"{runs}/{_name_run(config, names.__contains__)}"
 
 
 def _leave_out_untrained(settings: Any) -> Any:
@@ -97,8 +126,15 @@ def _leave_out_untrained(settings: Any) -> Any:
 def read_settings(path: Path) -> Any:
     """Reads a `config.yaml`; None when it cannot be read."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return _parse_settings(path.read_bytes())
+    except OSError:
+        return None
+
+
+def _parse_settings(content: bytes) -> Any:
+    try:
+        return yaml.safe_load(content.decode("utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError):
         # A folder whose settings cannot be read is not the run that is looked for.
         return None
 
@@ -126,7 +162,7 @@ def take_step(context: RunContext, step: str, inputs: str, work: Callable[[Begin
     """Does a step unless it was done with the same inputs, and records that it is done.
 
     Args:
-        context: Settings and folder.
+        context: Settings and folder; where the run lives at an address, what the step wrote is published.
         step: Name of the step.
         inputs: Hash of all it depends on.
         work: Does the step and returns what it wrote. It receives a function to call when all that can fail before
@@ -147,6 +183,7 @@ def take_step(context: RunContext, step: str, inputs: str, work: Callable[[Begin
 
     outputs = work(begin)
     run.mark_done(step, inputs, outputs, seconds=time.monotonic() - started)
+    publish(run.root)
     context.say(f"{step}: done in {time.monotonic() - started:.0f} s")
 
 

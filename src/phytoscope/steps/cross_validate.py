@@ -2,12 +2,14 @@
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from phytoscope import __version__
+from phytoscope.cluster.jobs import Ask, open_jobs
 from phytoscope.data.split import hash_split, split_by_group
 from phytoscope.data.split.leaks import check_split
 from phytoscope.errors import SplitError
@@ -15,7 +17,8 @@ from phytoscope.evaluate.classification import measure_classification
 from phytoscope.evaluate.regression import measure_regression
 from phytoscope.schema.artifact import hash_content, hash_file, write_atomic
 from phytoscope.schema.config import RunConfig
-from phytoscope.schema.events import RunKind
+from phytoscope.schema.engine import EngineKind
+from phytoscope.schema.events import EventLog, RunKind
 from phytoscope.schema.report import EvaluationReport, MetricValue
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import (
@@ -34,15 +37,19 @@ from phytoscope.steps.context import Begin, RunContext, take_step
 from phytoscope.steps.ensemble import JoinedFolds, join_folds
 from phytoscope.steps.evaluate import build_predictor, predict_rows
 from phytoscope.steps.external_classes import check_external
+from phytoscope.steps.job_place import at_work, bound_cores, check_jobs
 from phytoscope.steps.prepare import run_prepare
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
 from phytoscope.steps.pseudo_labels import keep_apart
+from phytoscope.steps.row_engine import with_engine
 from phytoscope.steps.run_log import RunLog, log_said
 from phytoscope.steps.telling import begin_parent, tell_fold, tell_folds
-from phytoscope.steps.tracking import ended, track_child, tracked
+from phytoscope.steps.tracking import ended, find_key, tracked
 from phytoscope.steps.train import train_prepared
 from phytoscope.steps.training_job import fit_preprocess
 from phytoscope.steps.trust import fit_reference
+from phytoscope.storage.mirror import kept_folder, publish
+from phytoscope.train.speed.threads import use_threads
 from phytoscope.transforms.preprocess import Preprocess
 
 
@@ -94,6 +101,25 @@ class CrossValidation:
     report: EvaluationReport | None
 
 
+@dataclass(frozen=True)
+class FoldWork:
+    """What whoever trains the network of a fold must know.
+
+    Attributes:
+        config: Settings of the run.
+        root: Folder of the run.
+        parent: Key of the tracked cross-validation; None when nobody tracks it.
+        prepared: The data of the run.
+        preprocess: How images become squares.
+    """
+
+    config: RunConfig
+    root: Path
+    parent: str | None
+    prepared: PreparedData
+    preprocess: Preprocess
+
+
 def cross_validate(context: RunContext) -> CrossValidation:
     """Trains one network a fold, and joins them to an ensemble. Finished folds are skipped.
 
@@ -110,7 +136,9 @@ def cross_validate(context: RunContext) -> CrossValidation:
     folder = FoldsFolder(context.run.root / "folds")
     # Its own log: the run itself may be trained in the same folder.
     told = dataclasses.replace(context, run=RunFolder(folder.root), say=log_said(context.say))
-    with context.run.locked(), RunLog(context.run), tracked(told) as working:
+    check_jobs(context)
+    kept = kept_folder(context.run.root, context.say)
+    with kept, context.run.locked(), RunLog(context.run), tracked(told) as tracking, with_engine(tracking) as working:
         journal = working.journal
         context = dataclasses.replace(working, run=context.run)
         # A wrong further set is told before hours of training; its classes once the data are prepared.
@@ -126,7 +154,8 @@ def cross_validate(context: RunContext) -> CrossValidation:
         preprocess = fit_preprocess(context.config, learned)
         numbers = sorted(int(number) for number in learned[FOLD].unique())
         begin_parent(context, context.config, prepared, RunKind.cross_validation)
-        tables = [_do_fold(context, prepared, folder, number, preprocess) for number in numbers]
+        work = FoldWork(context.config, context.run.root, find_key(context.journal), prepared, preprocess)
+        tables = _do_folds(context, work, numbers)
         metrics = _summarise(context, folder, tables, learned)
         tell_folds(journal, folder.metrics, metrics)
         folds = [folder.fold(number) for number in numbers]
@@ -169,18 +198,60 @@ def hold_out(prepared: PreparedData, fold: int, config: RunConfig) -> PreparedDa
     return PreparedData(rows, table, prepared.data_hash, hash_split(table), prepared.unit, prepared.unlabelled)
 
 
-def _do_fold(
-    context: RunContext, prepared: PreparedData, folder: FoldsFolder, number: int, preprocess: Preprocess
-) -> pd.DataFrame:
-    say, run, config = context.say, folder.fold(number), context.config
-    child = track_child(context, run, RunKind.fold)
-    context = dataclasses.replace(child, say=lambda text: say(f"fold {number}: {text}"))
-    data = hold_out(prepared, number, config)
+def do_fold(work: FoldWork, number: int, ask: Ask) -> None:
+    """Trains the network of a fold in a worker of a cluster, and predicts the fold.
+
+    Args:
+        work: The cross-validation.
+        number: The fold.
+        ask: Passes sentences on to the user.
+
+    Raises:
+        ClusterError: This machine does not see the folder of the run.
+        PhytoscopeError: Anything else the user can mend.
+        KeyboardInterrupt: Whoever started the cross-validation gave up.
+    """
+    run, fold = RunFolder(work.root), FoldsFolder(work.root / "folds").fold(number)
+    with at_work(fold, run.record("prepare")), RunLog(fold):
+        _do_fold(RunContext(bound_cores(work.config, work.config.engine.cores), run, say=log_said(ask)), work, number)
+
+
+def _do_folds(context: RunContext, work: FoldWork, numbers: list[int]) -> list[pd.DataFrame]:
+    folder = FoldsFolder(work.root / "folds")
+    if context.config.engine.kind is EngineKind.local:
+        for number in numbers:
+            _do_fold(context, work, number)
+    else:
+        # Decoded once, before several workers would do so at the same time.
+        open_cache(context, hold_out(work.prepared, numbers[0], work.config), work.preprocess)
+        left = [*numbers]
+        with open_jobs(context.config.engine, context.say) as jobs:
+            found = jobs.run(
+                partial(do_fold, work),
+                lambda: left.pop(0) if left else None,
+                answer=lambda _, text: context.say(text),
+            )
+            for number, _ in found:
+                publish(folder.fold(number).root)
+    return [pd.read_parquet(folder.fold(number).predictions) for number in numbers]
+
+
+def _do_fold(context: RunContext, work: FoldWork, number: int) -> None:
+    say, run = context.say, FoldsFolder(work.root / "folds").fold(number)
+    context = dataclasses.replace(
+        context,
+        run=run,
+        say=lambda text: say(f"fold {number}: {text}"),
+        journal=EventLog(run),
+        run_kind=RunKind.fold,
+        parent_run=work.parent,
+    )
+    data = hold_out(work.prepared, number, work.config)
     with ended(context.journal):
-        return _predict_fold(context, data, number, preprocess)
+        _predict_fold(context, data, number, work.preprocess)
 
 
-def _predict_fold(context: RunContext, data: PreparedData, number: int, preprocess: Preprocess) -> pd.DataFrame:
+def _predict_fold(context: RunContext, data: PreparedData, number: int, preprocess: Preprocess) -> None:
     config, run = context.config, context.run
     train_prepared(context, data, preprocess=preprocess)
 
@@ -188,8 +259,10 @@ def _predict_fold(context: RunContext, data: PreparedData, number: int, preproce
         begin()
         predictor = build_predictor(config, run, data)
         cache = open_cache(context, data, preprocess)
-        predictor.novelty = fit_reference(context, predictor, cache, data.of(Split.train))
-        table = predict_rows(context, predictor, cache, data.of(Split.test).reset_index(drop=True))
+        # The last bits of an answer depend on the number of threads, and folds may be predicted on several machines.
+        with use_threads(config.trainer.threads):
+            predictor.novelty = fit_reference(context, predictor, cache, data.of(Split.train))
+            table = predict_rows(context, predictor, cache, data.of(Split.test).reset_index(drop=True))
         with write_atomic(run.predictions) as temporary:
             table.assign(**{FOLD: number}).to_parquet(temporary, index=False)
         return [run.predictions]
@@ -198,7 +271,6 @@ def _predict_fold(context: RunContext, data: PreparedData, number: int, preproce
     take_step(context, "evaluate", hash_content([hash_file(run.weights), data.split_hash, asked, __version__]), predict)
     table = pd.read_parquet(run.predictions)
     tell_fold(context, data, _measure(table, config.data.task, data.unit))
-    return table
 
 
 def _summarise(

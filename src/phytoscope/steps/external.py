@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phytoscope.configs.external import EXTERNAL, split_class_map
-from phytoscope.data.facts.look import stat_file
+from phytoscope.data.facts.look import stat_files
 from phytoscope.errors import ArtifactError, ConfigError, ImageReadError, storage_error
 from phytoscope.evaluate.answers import judge_table
 from phytoscope.evaluate.bootstrap import BootstrapPlan
@@ -61,7 +61,7 @@ def hash_external(config: RunConfig) -> list[str]:
 
 
 def _hash_set(found: ExternalSet) -> str:
-    stamps = [stat_file(path)[:2] for path in found.rows[PATH]]
+    stamps = stat_files([str(path) for path in found.rows[PATH]])[:, :2].tolist()
     texts = found.rows.astype(object).where(found.rows.notna(), None).astype(str)
     digest = hashlib.sha256(pd.util.hash_pandas_object(texts, index=False).to_numpy().tobytes()).hexdigest()
     return hash_content([found.name, stamps, list(texts.columns), digest])

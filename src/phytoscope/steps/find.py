@@ -10,8 +10,10 @@ from phytoscope.schema.table import Split
 from phytoscope.steps.context import RunContext
 from phytoscope.steps.prepare import run_prepare
 from phytoscope.steps.prepared import open_cache, read_prepared
+from phytoscope.steps.row_engine import with_engine
 from phytoscope.steps.run_log import RunLog, log_said
 from phytoscope.steps.training_job import build_job, fit_preprocess
+from phytoscope.storage.mirror import kept_folder
 from phytoscope.train.find.batch_size import BatchTrial, try_batch_sizes
 from phytoscope.train.find.learning_rate import RateTest, try_learning_rates
 from phytoscope.train.job import TrainingJob
@@ -34,7 +36,7 @@ def find_learning_rate(context: RunContext, *, steps: int = 100) -> tuple[RateTe
     Raises:
         PhytoscopeError: Anything the user can mend.
     """
-    with context.run.locked(), RunLog(context.run):
+    with kept_folder(context.run.root, context.say), context.run.locked(), RunLog(context.run):
         context = dataclasses.replace(context, say=log_said(context.say))
         job = _build_job(context)
         found = try_learning_rates(job, steps=steps)
@@ -61,16 +63,18 @@ def find_batch_size(context: RunContext) -> tuple[list[BatchTrial], int]:
     Raises:
         PhytoscopeError: Anything the user can mend.
     """
-    with context.run.locked(), RunLog(context.run):
+    with kept_folder(context.run.root, context.say), context.run.locked(), RunLog(context.run):
         context = dataclasses.replace(context, say=log_said(context.say))
         return try_batch_sizes(_build_job(context))
 
 
 def _build_job(context: RunContext) -> TrainingJob:
-    run_prepare(context)
-    prepared = read_prepared(context)
-    train, val = prepared.of(Split.train), prepared.of(Split.val)
-    preprocess = fit_preprocess(context.config, train)
-    cache = open_cache(context, prepared, preprocess)
-    job, _ = build_job(context, train, val, cache, preprocess, unit=prepared.unit)
-    return job
+    with with_engine(context) as working:
+        run_prepare(working)
+        prepared = read_prepared(working)
+        train, val = prepared.of(Split.train), prepared.of(Split.val)
+        preprocess = fit_preprocess(context.config, train)
+        cache = open_cache(working, prepared, preprocess)
+        job, _ = build_job(working, train, val, cache, preprocess, unit=prepared.unit)
+    # Steps are tried on this machine.
+    return dataclasses.replace(job, engine=None)

@@ -23,6 +23,7 @@ from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import SAMPLE_ID, SPLIT
 from phytoscope.steps.context import RunContext, describe_other_data, plain_settings
 from phytoscope.steps.look import LookedAt, find_cache_folder, look_at_data
+from phytoscope.steps.row_engine import with_engine
 from phytoscope.visualize.audit_page import build_audit_page
 
 _USUAL_NAMES = ("labels", "metadata", "annotations", "table", "data", "index")
@@ -62,7 +63,8 @@ def run_inspect(
     split_path = None if split_file is None else find_file(str(split_file), "--split")
     with folder.locked():
         started = time.monotonic()
-        looked = look_at_data(context)
+        with with_engine(context) as working:
+            looked = look_at_data(working)
         seconds = time.monotonic() - started
         split = _read_split(config, split_path, looked)
         inspected = inspect_data(looked.source, looked.validated, looked.facts, config, split=split, progress=progress)

@@ -10,6 +10,8 @@ from phytoscope.data.validate import Validated, validate_source
 from phytoscope.schema.artifact import resolve_path
 from phytoscope.schema.table import PATH
 from phytoscope.steps.context import RunContext
+from phytoscope.storage.mirror import working_folder
+from phytoscope.storage.place import as_url
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ def look_at_data(context: RunContext, source: Source | None = None) -> LookedAt:
         ConfigError: A setting, a rule or a named column is missing or wrong.
         DataNotFoundError: A folder or table does not exist or is empty.
         DataValidationError: A table cannot be read.
+        ClusterError: The cluster cannot be reached, or its machines do not find the images.
         StorageError: The folder of facts cannot be written.
     """
     config = context.config.data
@@ -48,6 +51,7 @@ def look_at_data(context: RunContext, source: Source | None = None) -> LookedAt:
         max_megapixels=config.max_megapixels,
         workers=config.workers,
         progress=context.progress,
+        engine=context.engine,
     )
     return LookedAt(source, facts, validate_source(source, config, facts, context.progress))
 
@@ -55,9 +59,16 @@ def look_at_data(context: RunContext, source: Source | None = None) -> LookedAt:
 def find_cache_folder(context: RunContext) -> Path:
     """Folder of decoded pixels and of what is known of each image.
 
+    Returns:
+        A folder on this computer; that of an address is the near level of a cache that other machines share.
+
     Raises:
         ConfigError: A path names a home directory that does not exist.
+        StorageError: The user's cache cannot be written.
     """
     paths = context.config.paths
     cache_dir = paths.cache_dir if paths.cache_dir is not None else f"{paths.runs_dir}/cache"
+    address = as_url(cache_dir)
+    if address is not None:
+        return working_folder(address)
     return resolve_path(cache_dir, "paths.cache_dir")

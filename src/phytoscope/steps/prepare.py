@@ -10,7 +10,7 @@ from phytoscope import __version__
 from phytoscope.data.copies.disagreements import find_disagreements
 from phytoscope.data.copies.duplicates import add_duplicate_ids
 from phytoscope.data.copies.groups import summarise_joins
-from phytoscope.data.facts.look import stat_file
+from phytoscope.data.facts.look import stat_files
 from phytoscope.data.read import read_source
 from phytoscope.data.readers.group_names import NAMELESS
 from phytoscope.data.source import Source, sort_faults
@@ -75,7 +75,7 @@ def _check_same_data(context: RunContext) -> None:
 
 def _fingerprint(source: Source) -> str:
     # Not the time at which the entry changed: a copy or a new access right would train everything again.
-    stamps = [stat_file(path)[:2] for path in source.rows[PATH]]
+    stamps = stat_files([str(path) for path in source.rows[PATH]])[:, :2].tolist()
     digests = {str(name): _hash_column(source.rows[name]) for name in source.rows.columns}
     faults = [dataclasses.asdict(fault) for fault in (*source.faults, *source.warnings)]
     return hash_content([stamps, digests, faults, source.target_name, source.unit])

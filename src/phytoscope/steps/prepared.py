@@ -67,12 +67,15 @@ def open_cache(context: RunContext, prepared: PreparedData, preprocess: Preproce
 
     Raises:
         ArtifactError: An image has changed since the data were prepared.
+        ClusterError: The cluster cannot be reached, or its machines do not find the images.
         ImageReadError: An image can no longer be read.
         StorageError: The cache cannot be written.
     """
     folder = find_cache_folder(context)
     workers = context.config.data.workers
-    cache = open_pixel_cache(prepared.rows, preprocess, folder, workers=workers, progress=context.progress)
+    cache = open_pixel_cache(
+        prepared.rows, preprocess, folder, workers=workers, progress=context.progress, engine=context.engine
+    )
     if cache.built > 0:
         _keep_bound(context, folder, cache)
     return cache

@@ -56,6 +56,7 @@ def keep_apart(context: RunContext, prepared: PreparedData, *, learned_from: tup
         max_megapixels=config.max_megapixels,
         workers=config.workers,
         progress=context.progress,
+        engine=context.engine,
     )
     linked = add_duplicate_ids(linked, facts, near=config.split.near_duplicates, progress=context.progress)
     joined = join_groups(linked)
@@ -126,6 +127,7 @@ def learn_from_unlabelled(
         covariates,
         tuple(rows[SHA256].astype(str)),
         tuple(rows[SAMPLE_ID].astype(str)),
+        tuple(rows[PATH].astype(str)),
     )
     teacher = dataclasses.replace(teacher, unlabelled=unlabelled)
     believed = believe_answers(teacher, settle_meaning(teacher))

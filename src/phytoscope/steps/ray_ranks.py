@@ -22,6 +22,7 @@ from phytoscope.train.devices import is_launched
 from phytoscope.train.job import TrainingJob
 from phytoscope.train.ray_devices import RayCrew
 from phytoscope.train.speed.plan import read_plan
+from phytoscope.train.speed.threads import share_cores
 
 _LOOK_SECONDS = 0.5
 """Time after which the history is looked at again, and Ctrl-C is heard."""
@@ -200,10 +201,7 @@ def _find_last_line(error: BaseException) -> str:
 
 def _bound_cores(config: RunConfig) -> RunConfig:
     # Several workers may share a machine, and none must take the cores of the others.
-    trainer, cores = config.trainer, config.engine.cores
-    threads = cores if trainer.threads is None else trainer.threads
-    loaders = cores - 1 if trainer.num_workers is None else trainer.num_workers
-    return dataclasses.replace(config, trainer=dataclasses.replace(trainer, threads=threads, num_workers=loaders))
+    return dataclasses.replace(config, trainer=share_cores(config.trainer, config.engine.cores))
 
 
 def _list_needs(ray: Any, config: RunConfig) -> dict[str, float]:

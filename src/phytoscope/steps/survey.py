@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phytoscope.data.facts.look import stat_file
+from phytoscope.data.facts.look import stat_file, stat_files
 from phytoscope.data.read import read_source
 from phytoscope.data.source import Source
 from phytoscope.data.split import hash_manifest
@@ -113,7 +113,7 @@ def survey_source(config: RunConfig, progress: Progress | None = None) -> Survey
     """
     source = read_source(config.data)
     paths = list(source.rows[PATH])
-    states = np.array([stat_file(path) for path in paths], dtype=np.int64).reshape(-1, 3)
+    states = stat_files([str(path) for path in paths])
     digests = _hash_images(paths, states, find_survey_folder(config) / HASHES_NAME, progress or SilentProgress())
     there = states[:, 0] >= 0
     newest = max(int(states[:, 1:].max(initial=0)), _date_table(config.data.table))

@@ -11,24 +11,32 @@ from typing import Any
 
 import pandas as pd
 
+from phytoscope.cluster.jobs import open_jobs
 from phytoscope.configs import compose_config
 from phytoscope.configs.experiment_file import write_experiment
 from phytoscope.errors import ConfigError, TrainingError, require, storage_error
 from phytoscope.schema.artifact import hash_content, resolve_path, write_atomic
 from phytoscope.schema.config import RunConfig
+from phytoscope.schema.engine import EngineKind
 from phytoscope.schema.events import RunKind
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import Split, Task
 from phytoscope.steps.context import RunContext, plain_settings
+from phytoscope.steps.job_place import bound_cores, check_jobs
 from phytoscope.steps.prepare import run_prepare
 from phytoscope.steps.prepared import PreparedData, open_cache, read_prepared
+from phytoscope.steps.row_engine import with_engine
 from phytoscope.steps.run_log import RunLog, log_said
-from phytoscope.steps.sweep_trial import SweepFolder, SweepPlan, work_in_processes, work_trials
+from phytoscope.steps.sweep_cluster import work_on_cluster
+from phytoscope.steps.sweep_plan import SweepFolder, SweepPlan
+from phytoscope.steps.sweep_processes import work_in_processes
+from phytoscope.steps.sweep_trial import work_trials
 from phytoscope.steps.telling import begin_parent, tell_sweep
 from phytoscope.steps.tracking import find_key, tracked
 from phytoscope.steps.train import hash_training_inputs
 from phytoscope.steps.training_job import fit_preprocess
+from phytoscope.storage.place import is_url
 from phytoscope.train.plan import plan_training
 from phytoscope.train.sweep.space import TRIED_GROUPS, Dimension, is_of_the_machine, read_space, word_setting
 from phytoscope.train.sweep.study import check_storage, describe_failure, number_folder
@@ -91,28 +99,46 @@ def run_sweep(config: RunConfig, *, progress: Progress, say: Callable[[str], Non
     place = RunFolder(folder.root)
     with RunLog(place), tracked(RunContext(config, place, progress, log_said(say))) as context:
         say = context.say
-        prepared = _prepare(dataclasses.replace(context, run=folder.data), folder)
-        begin_parent(context, config, prepared, RunKind.sweep)
-        plan = _plan(config, prepared, folder, storage, dimensions)
-        plan = dataclasses.replace(plan, parent_run=find_key(context.journal))
-        say(f"sweep folder: {folder.root}; trials are judged by {plan.metric}, test is not looked at")
-        # A storage of another sweep is refused before any process is started.
-        plan.open_study()
-        if config.sweep.n_workers > 1:
-            work_in_processes(plan, progress, say)
-        else:
-            work_trials(plan, progress, say)
+        check_jobs(context)
+        # A cluster that is started for the pixels stays for the trials.
+        with with_engine(context) as working:
+            prepared = _prepare(dataclasses.replace(working, run=folder.data), folder)
+            begin_parent(context, config, prepared, RunKind.sweep)
+            plan = _plan(config, prepared, folder, storage, dimensions)
+            plan = dataclasses.replace(plan, parent_run=find_key(context.journal))
+            say(f"sweep folder: {folder.root}; trials are judged by {plan.metric}, test is not looked at")
+            # A storage of another sweep is refused before any process is started.
+            plan.open_study()
+            _work(plan, progress, say)
         result = _conclude(plan, progress)
         tell_sweep(context.journal, result.folder.table, result.folder.figures, result.trials)
         return result
+
+
+def _work(plan: SweepPlan, progress: Progress, say: Callable[[str], None]) -> None:
+    if plan.config.engine.kind is EngineKind.ray:
+        with open_jobs(plan.config.engine, say) as jobs:
+            work_on_cluster(plan, jobs, progress, say)
+    elif plan.config.sweep.n_workers > 1:
+        work_in_processes(plan, progress, say)
+    else:
+        work_trials(plan, progress, say)
 
 
 def choose_places(config: RunConfig) -> tuple[SweepFolder, Path]:
     """Finds the folder of a sweep and the file that remembers its trials.
 
     Raises:
-        ConfigError: A path names a home directory that does not exist, or the file is of an unknown kind.
+        ConfigError: A path names a home directory that does not exist, or is an address; or the file is of an unknown
+            kind.
     """
+    for key, value in (("paths.runs_dir", config.paths.runs_dir), ("sweep.storage", config.sweep.storage)):
+        if value is not None and is_url(value):
+            message = (
+                f"{key}={value!r} is an address, and a sweep needs locks and a database that only a file system has: "
+                "choose a folder; machines of a cluster must see it under the same path."
+            )
+            raise ConfigError(message)
     place = resolve_path(config.paths.runs_dir, "paths.runs_dir") / "sweeps"
     named = config.sweep.storage
     storage = place / f"{config.name}.db" if named is None else resolve_path(named, "sweep.storage")
@@ -153,14 +179,11 @@ def _plan(
     space = [dataclasses.asdict(dimension) for dimension in dimensions]
     metric = "negative log-likelihood" if config.data.task is Task.classification else "root mean squared error"
     minutes, workers = config.sweep.timeout_minutes, config.sweep.n_workers
-    if workers > 1:
-        # Workers that all take every core stand in each other's way.
-        share = max(1, count_cores() // workers)
-        trainer = config.trainer
-        threads = share if trainer.threads is None else trainer.threads
-        num_workers = max(0, share - 1) if trainer.num_workers is None else trainer.num_workers
-        trainer = dataclasses.replace(trainer, threads=threads, num_workers=num_workers)
-        config = dataclasses.replace(config, trainer=trainer)
+    # Workers that all take every core stand in each other's way.
+    if config.engine.kind is EngineKind.ray:
+        config = bound_cores(config, config.engine.cores)
+    elif workers > 1:
+        config = bound_cores(config, max(1, count_cores() // workers))
     return SweepPlan(
         config=config,
         folder=folder,

@@ -3,28 +3,27 @@
 import contextlib
 import dataclasses
 import multiprocessing
-import queue
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import filelock
 
 from phytoscope.configs import compose_config
-from phytoscope.errors import ConfigError, DataValidationError, PhytoscopeError, TrainingError, require, storage_error
+from phytoscope.errors import ConfigError, DataValidationError, TrainingError, require, storage_error
 from phytoscope.schema.config import RunConfig
 from phytoscope.schema.events import EventLog, RunKind
-from phytoscope.schema.progress import Progress, SilentProgress
+from phytoscope.schema.progress import Progress
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.steps.context import RunContext
 from phytoscope.steps.prepared import PreparedData, read_prepared
 from phytoscope.steps.run_log import RunLog, log_said
+from phytoscope.steps.sweep_plan import SweepPlan
 from phytoscope.steps.tracking import ended
 from phytoscope.steps.train import train_prepared
-from phytoscope.train.sweep.space import Dimension, word_setting
+from phytoscope.train.sweep.space import word_setting
 from phytoscope.train.sweep.study import (
     REASON,
     ask_trial,
@@ -32,100 +31,42 @@ from phytoscope.train.sweep.study import (
     count_begun,
     list_running,
     number_folder,
-    open_study,
     requeue_trial,
 )
 from phytoscope.train.sweep.watcher import TrialWatcher, read_objective, report_history
 
 _STATE = "phytoscope.state"
+_COMPLETE, _PRUNED, _FAILED = "complete", "pruned", "failed"
 
 
 @dataclass(frozen=True)
-class SweepFolder:
-    """Names of everything in the folder of one sweep.
+class TrialOrder:
+    """What whoever trains a trial must know of it.
 
     Attributes:
-        root: The folder.
+        number: Number of the trial.
+        folder: Number of the folder that it works in, for `SweepFolder.trial`.
+        params: Setting -> value.
     """
 
-    root: Path
-
-    @property
-    def data(self) -> RunFolder:
-        """The prepared data, which all trials share."""
-        return RunFolder(self.root / "data")
-
-    @property
-    def best(self) -> Path:
-        """Settings of the best trial, as an experiment."""
-        return self.root / "best.yaml"
-
-    @property
-    def table(self) -> Path:
-        """One row a trial."""
-        return self.root / "trials.csv"
-
-    @property
-    def figures(self) -> Path:
-        """History, importance, and the objective against each setting."""
-        return self.root / "figures"
-
-    def trial(self, number: int) -> RunFolder:
-        """Folder of one trial."""
-        return RunFolder(self.root / "trials" / f"{number:04d}")
-
-    @contextlib.contextmanager
-    def locked(self) -> Any:
-        """Lets one process at a time change which trials there are; others wait.
-
-        Raises:
-            StorageError: The place cannot be written.
-        """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.root / ".lock")
-            lock.acquire()
-        except OSError as error:
-            raise storage_error(self.root, error) from error
-        try:
-            yield
-        finally:
-            lock.release()
+    number: int
+    folder: int
+    params: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class SweepPlan:
-    """What every worker of a sweep needs to know.
+class TrialOutcome:
+    """How the training of a trial ended.
 
     Attributes:
-        config: Settings of the sweep.
-        folder: Where its trials lie.
-        storage: File of the study.
-        dimensions: What is tried.
-        inputs: Hash of what is tried on which data.
-        epochs: Longest training in epochs.
-        frozen_epochs: First epochs in which only the head is trained; nobody is judged by them.
-        metric: What is minimised, in words.
-        ends_at: Time after which no trial begins, seconds since 1970; None when any may.
-        parent_run: Key of the tracked run of the sweep.
+        state: `complete`, `pruned` (ended early) or `failed`.
+        value: What is minimised; None unless complete.
+        reason: Why it failed.
     """
 
-    config: RunConfig
-    folder: SweepFolder
-    storage: Path
-    dimensions: tuple[Dimension, ...]
-    inputs: str
-    epochs: int
-    frozen_epochs: int
-    metric: str
-    ends_at: float | None
-    parent_run: str | None = None
-
-    def open_study(self) -> Any:
-        """The study of this sweep."""
-        # Two processes that both find a new file would both create its tables.
-        with self.folder.locked():
-            return open_study(self.storage, self.config.name, self.inputs)
+    state: str
+    value: float | None = None
+    reason: str = ""
 
 
 def work_trials(plan: SweepPlan, progress: Progress, say: Callable[[str], None]) -> None:
@@ -142,40 +83,94 @@ def work_trials(plan: SweepPlan, progress: Progress, say: Callable[[str], None])
     parent = multiprocessing.parent_process()
     while parent is None or parent.is_alive():
         with contextlib.ExitStack() as held:
-            with plan.folder.locked():
-                _requeue_stale(plan, study, say)
-                is_late = plan.ends_at is not None and time.time() >= plan.ends_at
-                if is_late or count_begun(study) >= plan.config.sweep.n_trials:
-                    return
-                sweep = plan.config.sweep
-                pruner = build_pruner(
-                    sweep.pruner,
-                    epochs=plan.epochs,
-                    first=plan.frozen_epochs + 1,
-                    startup_trials=sweep.startup_trials,
-                )
-                trial = ask_trial(study, plan.dimensions, pruner, sweep.startup_trials, seed=plan.config.seed)
-                run = plan.folder.trial(number_folder(trial))
-                # Held for as long as the trial is at work, and let go of by the system when the process dies.
-                held.enter_context(run.locked())
-            held.enter_context(RunLog(run))
-            context = RunContext(
-                plan.config,
-                run,
-                progress,
-                say,
-                journal=EventLog(run),
-                run_kind=RunKind.trial,
-                parent_run=plan.parent_run,
-            )
-            with ended(context.journal):
-                _do_trial(plan, study, trial, prepared, context)
-        with plan.folder.locked():
-            _keep_best(plan, study)
+            trial = begin_trial(plan, study, held, say)
+            if trial is None:
+                return
+            order = TrialOrder(trial.number, number_folder(trial), trial.params)
+            is_told = False
+            try:
+                with trial_context(plan, order, progress, say) as context:
+                    outcome = train_trial(plan, order, trial, prepared, context)
+                    settle_trial(plan, study, trial, outcome, context.say)
+                    is_told = True
+            finally:
+                if not is_told:
+                    requeue_trial(study, trial)
+        keep_best(plan, study)
 
 
-def _requeue_stale(plan: SweepPlan, study: Any, say: Callable[[str], None]) -> None:
+def begin_trial(
+    plan: SweepPlan,
+    study: Any,
+    held: contextlib.ExitStack,
+    say: Callable[[str], None],
+    own: Collection[int] = (),
+) -> Any:
+    """Begins the next trial of a sweep.
+
+    Args:
+        plan: The sweep.
+        study: Its study.
+        held: Keeps the folder of the trial locked until it is closed, so that others know that it is at work.
+        say: Told of trials that were interrupted.
+        own: Numbers of trials that this process has begun and not settled.
+
+    Returns:
+        Optuna's trial; None when there are enough or the time is up.
+
+    Raises:
+        StorageError: The folder of the sweep cannot be written.
+    """
+    sweep = plan.config.sweep
+    with plan.folder.locked():
+        _requeue_stale(plan, study, say, own)
+        is_late = plan.ends_at is not None and time.time() >= plan.ends_at
+        if is_late or count_begun(study) >= sweep.n_trials:
+            return None
+        pruner = build_pruner(
+            sweep.pruner, epochs=plan.epochs, first=plan.frozen_epochs + 1, startup_trials=sweep.startup_trials
+        )
+        trial = ask_trial(study, plan.dimensions, pruner, sweep.startup_trials, seed=plan.config.seed)
+        # Held for as long as the trial is at work, and let go of by the system when the process dies.
+        held.enter_context(plan.folder.trial(number_folder(trial)).locked())
+    return trial
+
+
+@contextlib.contextmanager
+def trial_context(
+    plan: SweepPlan, order: TrialOrder, progress: Progress, say: Callable[[str], None]
+) -> Iterator[RunContext]:
+    """Gives the context that a trial is trained in, with its own log and events.
+
+    Args:
+        plan: The sweep.
+        order: The trial.
+        progress: Told how far it is.
+        say: Told sentences for the user, with the number of the trial before them.
+
+    Raises:
+        StorageError: The log cannot be written.
+    """
+    run = plan.folder.trial(order.folder)
+    said = log_said(say)
+    with RunLog(run):
+        context = RunContext(
+            plan.config,
+            run,
+            progress,
+            lambda text: said(f"trial {order.number}: {text}"),
+            journal=EventLog(run),
+            run_kind=RunKind.trial,
+            parent_run=plan.parent_run,
+        )
+        with ended(context.journal):
+            yield context
+
+
+def _requeue_stale(plan: SweepPlan, study: Any, say: Callable[[str], None], own: Collection[int]) -> None:
     for trial in list_running(study):
+        if trial.number in own:
+            continue
         place = plan.folder.trial(number_folder(trial)).root
         lock = filelock.FileLock(place / ".lock", timeout=0)
         try:
@@ -190,39 +185,62 @@ def _requeue_stale(plan: SweepPlan, study: Any, say: Callable[[str], None]) -> N
         say(f"trial {trial.number} was interrupted" + (" and is taken up again" if requeued else ", for the last time"))
 
 
-def _do_trial(plan: SweepPlan, study: Any, trial: Any, prepared: PreparedData, context: RunContext) -> None:
-    optuna = require("optuna")
-    states, pruned = optuna.trial.TrialState, optuna.TrialPruned
-    words = [word_setting(key, value) for key, value in trial.params.items()]
-    say = log_said(context.say)
-    context = dataclasses.replace(context, say=lambda text: say(f"trial {trial.number}: {text}"))
-    context.say(" ".join(word_setting(key, _round(value)) for key, value in trial.params.items()))
-    is_told = False
+def train_trial(
+    plan: SweepPlan, order: TrialOrder, trial: Any, prepared: PreparedData, context: RunContext
+) -> TrialOutcome:
+    """Trains a network with the settings of a trial.
+
+    Args:
+        plan: The sweep.
+        order: What to try.
+        trial: Receives the value of every epoch (`report`), and says whether to end (`should_prune`).
+        prepared: The data.
+        context: What `trial_context` gave.
+
+    Raises:
+        PhytoscopeError: Something that concerns all trials.
+        KeyboardInterrupt: The user interrupted.
+    """
+    pruned = require("optuna").TrialPruned
+    words = [word_setting(key, value) for key, value in order.params.items()]
+    context.say(" ".join(word_setting(key, _round(value)) for key, value in order.params.items()))
     try:
-        config = _compose_trial(plan, words, context.run)
-        context = dataclasses.replace(context, config=config)
-        report_history(trial, context.run.history)
-        train_prepared(context, prepared, (TrialWatcher(trial),))
-        value = read_objective(context.run.history)
-        study.tell(trial, value)
-        is_told = True
-        context.say(f"{plan.metric} {value:.4g} (best so far: {study.best_value:.4g})")
+        context = dataclasses.replace(context, config=_compose_trial(plan, words, context.run))
+        watcher = TrialWatcher(trial, report_history(trial, context.run.history))
+        train_prepared(context, prepared, (watcher,))
+        return TrialOutcome(_COMPLETE, read_objective(context.run.history))
     except pruned as reason:
-        study.tell(trial, state=states.PRUNED)
-        is_told = True
-        context.journal.tags({_STATE: "pruned"})
+        context.journal.tags({_STATE: _PRUNED})
         context.say(str(reason))
+        return TrialOutcome(_PRUNED)
     except (TrainingError, ConfigError, DataValidationError) as error:
         # These settings cannot be trained with; others perhaps can.
-        trial.set_user_attr(REASON, str(error))
-        study.tell(trial, state=states.FAIL)
-        is_told = True
-        context.journal.tags({_STATE: "failed", "phytoscope.reason": str(error)})
+        context.journal.tags({_STATE: _FAILED, "phytoscope.reason": str(error)})
         context.say(f"failed: {error}")
+        return TrialOutcome(_FAILED, reason=str(error))
     finally:
-        if not is_told:
-            requeue_trial(study, trial)
         context.progress.finish()
+
+
+def settle_trial(plan: SweepPlan, study: Any, trial: Any, outcome: TrialOutcome, say: Callable[[str], None]) -> None:
+    """Tells the study how a trial ended.
+
+    Args:
+        plan: The sweep.
+        study: Its study.
+        trial: Optuna's trial.
+        outcome: What `train_trial` gave.
+        say: Told sentences for the user.
+    """
+    states = require("optuna").trial.TrialState
+    if outcome.state == _COMPLETE:
+        study.tell(trial, outcome.value)
+        say(f"{plan.metric} {outcome.value:.4g} (best so far: {study.best_value:.4g})")
+    elif outcome.state == _PRUNED:
+        study.tell(trial, state=states.PRUNED)
+    else:
+        trial.set_user_attr(REASON, outcome.reason)
+        study.tell(trial, state=states.FAIL)
 
 
 def _round(value: Any) -> Any:
@@ -243,7 +261,17 @@ def _compose_trial(plan: SweepPlan, words: list[str], run: RunFolder) -> RunConf
     )
 
 
-def _keep_best(plan: SweepPlan, study: Any) -> None:
+def keep_best(plan: SweepPlan, study: Any) -> None:
+    """Removes the weights of trials that are neither the best one nor unfinished.
+
+    Raises:
+        StorageError: They cannot be removed.
+    """
+    with plan.folder.locked():
+        _remove_worse(plan, study)
+
+
+def _remove_worse(plan: SweepPlan, study: Any) -> None:
     states = require("optuna").trial.TrialState
     finished = study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED, states.FAIL))
     complete = [trial for trial in finished if trial.state is states.COMPLETE]
@@ -258,56 +286,3 @@ def _keep_best(plan: SweepPlan, study: Any) -> None:
             shutil.rmtree(folder)
         except OSError as error:
             raise storage_error(folder, error) from error
-
-
-def work_in_processes(plan: SweepPlan, progress: Progress, say: Callable[[str], None]) -> None:
-    """Does the trials in `sweep.n_workers` processes that share the storage.
-
-    Raises:
-        TrainingError: A worker ended with an error; the others have finished their trials.
-        KeyboardInterrupt: The user interrupted; trials at work wait to be done again.
-    """
-    # A forked child would inherit threads of torch in the middle of their work.
-    spawn = multiprocessing.get_context("spawn")
-    sentences: Any = spawn.Queue()
-    workers = [spawn.Process(target=_work_alone, args=(plan, sentences)) for _ in range(plan.config.sweep.n_workers)]
-    for worker in workers:
-        worker.start()
-    progress.start(f"Sweep in {len(workers)} processes", None)
-    faults: list[str] = []
-    try:
-        while any(worker.is_alive() for worker in workers):
-            _pass_on(sentences, say, faults, seconds=0.5)
-    finally:
-        for worker in workers:
-            worker.join()
-        _pass_on(sentences, say, faults, seconds=0.1)
-        progress.finish()
-    faults += [
-        f"a worker ended with exit code {worker.exitcode}" for worker in workers if worker.exitcode not in (0, None)
-    ]
-    if faults:
-        message = f"the sweep is not finished: {faults[0]} The same command continues it."
-        raise TrainingError(message)
-
-
-def _pass_on(sentences: Any, say: Callable[[str], None], faults: list[str], *, seconds: float) -> None:
-    while True:
-        try:
-            kind, text = sentences.get(timeout=seconds)
-        except (queue.Empty, EOFError, OSError):
-            return
-        if kind == "fault":
-            faults.append(text)
-        else:
-            say(text)
-
-
-def _work_alone(plan: SweepPlan, sentences: Any) -> None:
-    try:
-        work_trials(plan, SilentProgress(), lambda text: sentences.put(("say", text)))
-    except KeyboardInterrupt:
-        # The parent was interrupted too and says so.
-        return
-    except PhytoscopeError as error:
-        sentences.put(("fault", str(error)))

@@ -16,6 +16,7 @@ from phytoscope.steps.context import RunContext
 from phytoscope.steps.look import find_cache_folder
 from phytoscope.steps.training_job import build_samples
 from phytoscope.train.features.extraction import extract_features
+from phytoscope.train.features.work import divide
 from phytoscope.trust.fit import TrustWishes, fit_trust
 from phytoscope.trust.novelty import NoveltyReference, fit_novelty
 from phytoscope.trust.trust import Trust
@@ -50,6 +51,7 @@ def fit_reference(
         cache_dir=find_cache_folder(context),
         runtime=config.trainer.runtime,
         progress=context.progress,
+        division=divide(context.engine, config.engine),
     )
     known = samples.covariates if network.covariate_dim > 0 else None
     classes = None if config.data.task is Task.regression else np.asarray(samples.target, dtype=np.int64)

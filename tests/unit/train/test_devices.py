@@ -96,9 +96,7 @@ def test_error_of_a_device_is_told_without_its_traceback() -> None:
     assert str(error) == "the process of a device ended: TrainingError: the loss became nan"
 
 
-@pytest.mark.parametrize(
-    ("batch_size", "n", "words"), [(2, 26, "at least 4"), (8, 3, "too few for 2")]
-)
+@pytest.mark.parametrize(("batch_size", "n", "words"), [(2, 26, "at least 4"), (8, 3, "too few for 2")])
 def test_batches_that_cannot_be_divided(batch_size, n, words) -> None:
     """Every device needs its part of every batch."""
     data = make_data(classes=True, n=n)

@@ -1,6 +1,7 @@
 """How many processes prepare batches, and with how many threads the network computes."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 
 import torch
@@ -35,6 +36,18 @@ def choose_num_workers(
         return min(4, spare)
     needed = int(1.25 * prepare_s / max(step_s, 1e-9)) + 1
     return max(1, min(_MOST_WORKERS, spare, needed))
+
+
+def share_cores(config: TrainerConfig, cores: int) -> TrainerConfig:
+    """Settings of a training that has only some cores of its machine; what the user has set stays.
+
+    Args:
+        config: `threads` and `num_workers` are filled in.
+        cores: How many it has.
+    """
+    threads = cores if config.threads is None else config.threads
+    num_workers = max(0, cores - 1) if config.num_workers is None else config.num_workers
+    return dataclasses.replace(config, threads=threads, num_workers=num_workers)
 
 
 @contextlib.contextmanager

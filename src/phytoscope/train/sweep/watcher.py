@@ -14,13 +14,14 @@ from phytoscope.train.tasks import SMOOTHED
 class TrialWatcher(Callback):
     """Reports the validation metric of every epoch to the study."""
 
-    def __init__(self, trial: Any) -> None:
+    def __init__(self, trial: Any, reported: int = 0) -> None:
         """Takes the trial.
 
         Args:
             trial: Optuna's trial.
+            reported: Epochs that the study knows already.
         """
-        self._trial = trial
+        self._trial, self._reported = trial, reported
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Reports this epoch.
@@ -31,26 +32,33 @@ class TrialWatcher(Callback):
         value = trainer.callback_metrics.get(SMOOTHED)
         if value is None or not trainer.is_global_zero:
             return
-        # Steps are counted from 1, as the pruners count resources.
-        self._trial.report(float(value), step=trainer.current_epoch + 1)
+        # Steps are counted from 1, as the pruners count resources. A process that was killed after it had written an
+        # epoch down, and before its checkpoint, leaves an epoch that is done again.
+        if trainer.current_epoch + 1 > self._reported:
+            self._trial.report(float(value), step=trainer.current_epoch + 1)
         if self._trial.should_prune():
             message = f"ended after epoch {trainer.current_epoch + 1}"
             raise require("optuna").TrialPruned(message)
 
 
-def report_history(trial: Any, history_path: Path) -> None:
+def report_history(trial: Any, history_path: Path) -> int:
     """Reports the epochs that an interrupted trial had finished before, so that it is judged like any other.
 
     Args:
         trial: Optuna's trial.
         history_path: Its history; it need not exist.
+
+    Returns:
+        Number of epochs that were reported.
     """
     if not history_path.exists():
-        return
+        return 0
     history = pd.read_csv(history_path)
-    if SMOOTHED in history.columns and "epoch" in history.columns:
-        for epoch, value in zip(history["epoch"], history[SMOOTHED], strict=True):
-            trial.report(float(value), step=int(epoch) + 1)
+    if SMOOTHED not in history.columns or "epoch" not in history.columns:
+        return 0
+    for epoch, value in zip(history["epoch"], history[SMOOTHED], strict=True):
+        trial.report(float(value), step=int(epoch) + 1)
+    return len(history)
 
 
 def read_objective(history_path: Path) -> float:

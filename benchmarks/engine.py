@@ -9,6 +9,7 @@ overhead of Ray over local from the medians in percent, and the hashes of the an
 import argparse
 import itertools
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -52,7 +53,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--runtime", default="torch")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--cores", type=int, default=1, help="cores of each worker")
+    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="cores of each worker")
     parser.add_argument("--rows-per-task", type=int, default=512)
     given = parser.parse_args()
     ways = {

@@ -88,8 +88,9 @@ def contents(cache):
     return found
 
 
-def test_a_run_is_the_same_on_a_cluster_that_loses_nodes(cluster, images, here, tmp_path):
+def test_a_run_is_the_same_on_a_cluster_that_loses_nodes(cluster, images, here, tmp_path, monkeypatch):
     """Split, pixels, features and predictions are those of one machine, to the last bit."""
+    monkeypatch.setattr("phytoscope.data.cache.pixel_cache._TASK_SQUARES", 16)
     alone, cache = here
     config = compose_config(run_words(images, tmp_path / "there", *WORDS, *on(cluster)))
     there = RunFolder(tmp_path / "there")

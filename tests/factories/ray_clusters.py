@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+from pathlib import Path
 
 import psutil
 
@@ -55,6 +56,9 @@ def ray_cluster(nodes=2, cpus=1, head_cpus=None):
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    before = os.environ.get("PYTHONPATH")
+    # Workers import what tests send them from the same modules.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), before)))
     import ray
     from ray.cluster_utils import Cluster
 
@@ -75,3 +79,7 @@ def ray_cluster(nodes=2, cpus=1, head_cpus=None):
         if ray.is_initialized():
             ray.shutdown()
         started.shutdown()
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before

@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from phytoscope.cli.addresses import keep_here, read_here
 from phytoscope.cli.terminal import err, out
 from phytoscope.schema.table import Split
 
@@ -27,13 +28,21 @@ class ComparedSplit(StrEnum):
 
 # One argument for each option of the command.
 def compare(
-    first: Annotated[Path, typer.Argument(help="Folder of a run, or its predictions.parquet.", metavar="A")],
-    second: Annotated[Path, typer.Argument(help="The other run.", metavar="B")],
+    first: Annotated[
+        Path,
+        typer.Argument(callback=read_here, help="Folder of a run, or its predictions.parquet.", metavar="A"),
+    ],
+    second: Annotated[Path, typer.Argument(callback=read_here, help="The other run.", metavar="B")],
     *,
     split: Annotated[ComparedSplit, typer.Option("--split", help="Which photographs.")] = ComparedSplit.test,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder for comparison.html, comparison.json and disagreements.csv."),
+        typer.Option(
+            "--output",
+            "-o",
+            callback=keep_here,
+            help="Folder for comparison.html, comparison.json and disagreements.csv.",
+        ),
     ] = None,
     slices: Annotated[
         list[str] | None, typer.Option("--slice", help="Column by which to ask who wins where; may be repeated.")

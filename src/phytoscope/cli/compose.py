@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from phytoscope.cli.terminal import out
 from phytoscope.errors import ConfigError
+from phytoscope.schema.address import as_url
 
 if TYPE_CHECKING:
     from phytoscope.schema.config import RunConfig
@@ -35,15 +36,12 @@ def compose(settings: Sequence[str] | None) -> "RunConfig":
     words = resolve_places(settings or [], Path.cwd())
     folder = next((word.partition("=")[2] for word in reversed(words) if word.startswith("paths.run_dir=")), None)
     saved = Path(folder) / "config.yaml" if folder else None
-    if saved is not None and saved.is_file():
+    content = None if saved is None else _read_saved(saved)
+    if content is not None:
         try:
-            words = [*yaml.safe_load(saved.read_text(encoding="utf-8"))["overrides"], *words]
-        except (yaml.YAMLError, KeyError, TypeError, OSError, UnicodeDecodeError) as error:
-            message = (
-                f"{str(saved)!r} is not the settings of a run, or is damaged ({type(error).__name__}: {error}): choose "
-                "another paths.run_dir, or move the file away and give all settings."
-            )
-            raise ConfigError(message) from error
+            words = [*yaml.safe_load(content.decode("utf-8"))["overrides"], *words]
+        except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+            raise _refuse_saved(saved, error) from error
     elif saved is not None and not any(word.startswith("data=") for word in words):
         message = (
             f"there is no run in {folder!r} and no data were named: name the folder of a run, or start one with "
@@ -53,6 +51,27 @@ def compose(settings: Sequence[str] | None) -> "RunConfig":
     config = compose_config(words)
     resolve_external(config, Path.cwd())
     return config
+
+
+def _read_saved(place: Path) -> bytes | None:
+    """Settings of a run that was named; None when there are none. Of one at an address, those last published."""
+    url = as_url(place.parent)
+    if url is None:
+        try:
+            return place.read_bytes() if place.is_file() else None
+        except OSError as error:
+            raise _refuse_saved(place, error) from error
+    from phytoscope.storage.publishing import ObjectFolder
+
+    return ObjectFolder(url).read(place.name)
+
+
+def _refuse_saved(place: Path | None, error: Exception) -> ConfigError:
+    message = (
+        f"{str(place)!r} is not the settings of a run, or is damaged ({type(error).__name__}: {error}): choose "
+        "another paths.run_dir, or move the file away and give all settings."
+    )
+    return ConfigError(message)
 
 
 def settings() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from phytoscope.cli.addresses import keep_here, read_here
 from phytoscope.cli.terminal import EXIT_FINDINGS, out
 from phytoscope.errors import ConfigError
 from phytoscope.schema.artifact import resolve_path
@@ -25,11 +26,15 @@ _SHOWN_HASH = 12
 @data_app.command()
 def diff(
     before: Annotated[
-        Path, typer.Argument(help="Folder of a run or of an inspection, or a manifest.parquet.", metavar="A")
+        Path,
+        typer.Argument(
+            callback=read_here, help="Folder of a run or of an inspection, or a manifest.parquet.", metavar="A"
+        ),
     ],
-    after: Annotated[Path, typer.Argument(help="The same of the later version.", metavar="B")],
+    after: Annotated[Path, typer.Argument(callback=read_here, help="The same of the later version.", metavar="B")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Table of all changes to write: .csv or .json.")
+        Path | None,
+        typer.Option("--output", "-o", callback=keep_here, help="Table of all changes to write: .csv or .json."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
 ) -> None:

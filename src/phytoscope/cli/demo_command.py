@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from phytoscope.cli.addresses import keep_here
 from phytoscope.cli.compose import compose
 from phytoscope.cli.inspect_command import inspect_and_tell
 from phytoscope.cli.run_commands import report_result, start_run
@@ -15,7 +16,9 @@ from phytoscope.schema.artifact import resolve_path
 
 
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder for the drawn data and the two runs.")] = Path("demo_output"),
+    output: Annotated[
+        Path, typer.Option(callback=keep_here, help="Folder for the drawn data and the two runs.")
+    ] = Path("demo_output"),
     leaves: Annotated[int, typer.Option(min=6, help="Leaves per class (three photographs each).")] = 24,
     plants: Annotated[int, typer.Option(min=20, help="Plants on the scale (two photographs each).")] = 120,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawings and of the training.")] = 0,

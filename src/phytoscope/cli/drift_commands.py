@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from phytoscope.cli.addresses import keep_here
 from phytoscope.cli.terminal import EXIT_FINDINGS, TerminalProgress, err, out, say
 
 if TYPE_CHECKING:
@@ -30,13 +31,21 @@ def look(  # noqa: PLR0913 (one for each option)
     ],
     images: Annotated[
         list[Path],
-        typer.Argument(help="New photographs: folders, files, or a table that names them.", metavar="PATH..."),
+        typer.Argument(
+            callback=keep_here, help="New photographs: folders, files, or a table that names them.", metavar="PATH..."
+        ),
     ],
-    monitor: Annotated[Path, typer.Option("--monitor", "-m", help="Folder in which this model is watched.")],
+    monitor: Annotated[
+        Path, typer.Option("--monitor", "-m", callback=keep_here, help="Folder in which this model is watched.")
+    ],
     *,
     table: Annotated[
         Path | None,
-        typer.Option("--table", help="Table with file names, groups, and what the model sees beside the image."),
+        typer.Option(
+            "--table",
+            callback=keep_here,
+            help="Table with file names, groups, and what the model sees beside the image.",
+        ),
     ] = None,
     group_by: Annotated[
         list[str] | None,
@@ -154,8 +163,12 @@ def _print_findings(report: "DriftReport") -> None:
 
 @drift_app.command("truth")
 def truth(
-    monitor: Annotated[Path, typer.Argument(help="Folder in which the model is watched.", metavar="DIR")],
-    table: Annotated[Path, typer.Argument(help="Table with file names and what turned out to be true.")],
+    monitor: Annotated[
+        Path, typer.Argument(callback=keep_here, help="Folder in which the model is watched.", metavar="DIR")
+    ],
+    table: Annotated[
+        Path, typer.Argument(callback=keep_here, help="Table with file names and what turned out to be true.")
+    ],
     *,
     label: Annotated[str | None, typer.Option("--label", help="Column with the true class.")] = None,
     target: Annotated[str | None, typer.Option("--target", help="Column with the true number.")] = None,
@@ -210,7 +223,9 @@ def truth(
 
 @drift_app.command("show")
 def show(
-    monitor: Annotated[Path, typer.Argument(help="Folder in which the model is watched.", metavar="DIR")],
+    monitor: Annotated[
+        Path, typer.Argument(callback=keep_here, help="Folder in which the model is watched.", metavar="DIR")
+    ],
 ) -> None:
     """Say what all looks found, and draw the page anew.
 

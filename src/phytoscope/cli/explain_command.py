@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from phytoscope.cli.addresses import keep_here
 from phytoscope.cli.terminal import TerminalProgress, err, out
 from phytoscope.schema.explanation import ExplanationMethod
 
@@ -19,9 +20,10 @@ def explain(
         ),
     ],
     sources: Annotated[
-        list[Path], typer.Argument(help="Images, folders, or a CSV with a column `path`.", metavar="IMAGE...")
+        list[Path],
+        typer.Argument(callback=keep_here, help="Images, folders, or a CSV with a column `path`.", metavar="IMAGE..."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", metavar="DIR")],
+    output: Annotated[Path, typer.Option("--output", "-o", callback=keep_here, help="Folder to write.", metavar="DIR")],
     method: Annotated[
         ExplanationMethod, typer.Option(help="How the heat maps are made; `auto` takes what did best when compared.")
     ] = ExplanationMethod.auto,

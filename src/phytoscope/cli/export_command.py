@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from phytoscope.cli.addresses import keep_here
 from phytoscope.cli.compose import Settings
 from phytoscope.cli.run_commands import start_run
 from phytoscope.cli.terminal import err, out
@@ -32,7 +33,9 @@ def export(
     to: Annotated[
         BareForm | None, typer.Option("--to", help="Write only the bare network, for another program.")
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for it.", metavar="DIR")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", callback=keep_here, help="Folder for it.", metavar="DIR")
+    ] = None,
 ) -> None:
     r"""Add a certificate and 8 bits to the package of a run, or hand the bare network to another program.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from phytoscope.cli.addresses import keep_here
 from phytoscope.cli.terminal import TerminalProgress, out, say
 from phytoscope.errors import ConfigError
 from phytoscope.schema.artifact import resolve_path
@@ -34,7 +35,10 @@ def fetch(
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="New folder for the files; `datasets/NAME` when not given.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", callback=keep_here, help="New folder for the files; `datasets/NAME` when not given."
+        ),
     ] = None,
     sha256: Annotated[str | None, typer.Option(help="Expected SHA-256 of the archive.")] = None,
 ) -> None:
@@ -99,14 +103,23 @@ def _say_words(table: Path, images: Path, columns: list[str]) -> None:
 def import_labels(
     kind: Annotated[str, typer.Argument(help="`imagefolder` (Hugging Face) or `coco`.", metavar="imagefolder|coco")],
     paths: Annotated[
-        list[Path], typer.Argument(help="The image folder, or one or several COCO annotation files.", metavar="PATH...")
+        list[Path],
+        typer.Argument(
+            callback=keep_here, help="The image folder, or one or several COCO annotation files.", metavar="PATH..."
+        ),
     ],
-    images: Annotated[Path | None, typer.Option(help="Folder of the images (coco).")] = None,
+    images: Annotated[Path | None, typer.Option(callback=keep_here, help="Folder of the images (coco).")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Table to write; `labels.csv` beside PATH when not given.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", callback=keep_here, help="Table to write; `labels.csv` beside PATH when not given."
+        ),
     ] = None,
     crops: Annotated[
-        Path | None, typer.Option(help="Cut every COCO box out into this folder: one picture and one row a box.")
+        Path | None,
+        typer.Option(
+            callback=keep_here, help="Cut every COCO box out into this folder: one picture and one row a box."
+        ),
     ] = None,
     max_megapixels: Annotated[float, typer.Option(min=0.01, help="Larger images are not cut.")] = 100.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the table if it exists.")] = False,

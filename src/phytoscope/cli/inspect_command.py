@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from phytoscope.cli.addresses import keep_here, read_here
 from phytoscope.cli.compose import compose
 from phytoscope.cli.inspect_words import translate_words
 from phytoscope.cli.terminal import EXIT_FINDINGS, TerminalProgress, err, out, say
@@ -37,10 +38,16 @@ def inspect(  # noqa: PLR0913, PLR0917 (one for each option)
         str | None, typer.Option(help="Columns that together name the plant or plot, with commas between.")
     ] = None,
     split: Annotated[
-        Path | None, typer.Option(help="A split made elsewhere (columns image and split), to be checked for leaks.")
+        Path | None,
+        typer.Option(
+            callback=read_here, help="A split made elsewhere (columns image and split), to be checked for leaks."
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder to write to; runs/inspect-NAME when not given.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", callback=keep_here, help="Folder to write to; runs/inspect-NAME when not given."
+        ),
     ] = None,
     no_probes: Annotated[
         bool, typer.Option("--no-probes", help="Leave out the small models that look for shortcuts: faster.")

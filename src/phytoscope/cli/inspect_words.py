@@ -1,9 +1,10 @@
 """From a folder or a table named on the command line to the settings that describe it."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from phytoscope.errors import ConfigError, suggest
+from phytoscope.schema.address import as_url
 from phytoscope.schema.artifact import resolve_path
 
 _TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".parquet")
@@ -64,7 +65,27 @@ def translate_words(
     return [*_describe_path(paths[0], options), *more, *settings]
 
 
+def _describe_address(url: str, options: dict[str, str | None]) -> list[str]:
+    from phytoscope.storage.listing import list_names
+
+    url = url.rstrip("/")
+    folder, _, name = url.rpartition("/")
+    if PurePosixPath(name).suffix.lower() in _TABLE_SUFFIXES:
+        return ["data=table", f"data.table={url}", f"data.images={options['images'] or folder}"]
+    names = list_names(url)
+    if any(_FARMBOT_MARK in name for name in names) and options["target"] is None and options["label"] is None:
+        return ["data=farmbot_biomass", f"data.root={url}"]
+    if any(value is not None for value in options.values()):
+        message = f"{url!r} is no table: name the table itself, such as {url}/labels.csv, with --images and its column."
+        raise ConfigError(message)
+    is_plantvillage = _LEAF_MAP in names or any("___" in name for name in names)
+    return [f"data={'plantvillage' if is_plantvillage else 'folder'}", f"data.root={url}"]
+
+
 def _describe_path(word: str, options: dict[str, str | None]) -> list[str]:
+    url = as_url(word)
+    if url is not None:
+        return _describe_address(url, options)
     path = resolve_path(word, "the data")
     if path.suffix.lower() in _TABLE_SUFFIXES and not path.is_dir():
         return _describe_table(path, None if options["images"] is None else Path(str(options["images"])))

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
+from phytoscope.cli.addresses import keep_here
 from phytoscope.cli.compose import Settings
 from phytoscope.cli.run_commands import start_run
 from phytoscope.cli.terminal import err, out
@@ -170,7 +171,9 @@ _SHOWN_STRANGERS: Final = 3
 @package_app.command("pack")
 def pack(
     package: _Package,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: NAME.phyto.", metavar="FILE")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", callback=keep_here, help="File to write: NAME.phyto.", metavar="FILE")
+    ],
     overwrite: _Overwrite = False,
 ) -> None:
     """Make one file of a package, to hand it on; it can be used as it is, without unpacking.
@@ -193,7 +196,7 @@ def pack(
 @package_app.command("unpack")
 def unpack(
     package: _Package,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", metavar="DIR")],
+    output: Annotated[Path, typer.Option("--output", "-o", callback=keep_here, help="Folder to write.", metavar="DIR")],
     overwrite: _Overwrite = False,
 ) -> None:
     """Make a folder of a .phyto file.

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from phytoscope.cli.addresses import keep_here
 from phytoscope.cli.compose import Settings
 from phytoscope.cli.terminal import TerminalProgress, err, out, say
 from phytoscope.pipeline.dagster_settings import LauncherKind, RecordsKind
@@ -26,6 +27,7 @@ WorkspaceOption = Annotated[
     typer.Option(
         "--workspace",
         "-w",
+        callback=keep_here,
         help="Directory of the pipeline; the variable PHYTOSCOPE_WORKSPACE or ./phytoscope-workspace if left out.",
     ),
 ]
@@ -95,7 +97,7 @@ def start(
 
 @pipeline_app.command()
 def new(
-    folder: Annotated[Path, typer.Argument(help="Directory of the new workspace.", metavar="DIR")],
+    folder: Annotated[Path, typer.Argument(callback=keep_here, help="Directory of the new workspace.", metavar="DIR")],
     example: Annotated[Example | None, typer.Option(help="Draw a data set to begin with.")] = None,
     size: Annotated[
         int | None, typer.Option(min=6, help="Plants (biomass) or leaves of each class (disease) to draw.")

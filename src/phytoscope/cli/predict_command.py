@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from phytoscope.cli.terminal import TerminalProgress, err, out, say
 from phytoscope.errors import ConfigError, DataValidationError
+from phytoscope.schema.address import as_url
 from phytoscope.schema.choices import Precision, Runtime
 from phytoscope.schema.engine import EngineConfig, EngineKind
 
@@ -69,7 +70,7 @@ def predict(  # noqa: PLR0913, PLR0917 (one for each option)
         list[str] | None,
         typer.Option(
             "--engine-set",
-            help="Setting of the engine, as workers=8, cores=4, gpus=1, rows_per_task=512, retries=3; may be repeated.",
+            help="Setting of the engine, as workers=8, cores=4, rows_per_task=512, retries=3; may be repeated.",
             metavar="KEY=VALUE",
         ),
     ] = None,
@@ -147,8 +148,10 @@ def predict(  # noqa: PLR0913, PLR0917 (one for each option)
         )
         raise DataValidationError(message)
     note = f", {tally.failed} with an error (column `error`)" if tally.failed else ""
-    out.print(escape(f"{tally.answered} answered{note}: {output}"))
-    out.print(f"content hash (of the rows in any order): {hash_answers(output)}")
+    out.print(escape(f"{tally.answered} answered{note}: {as_url(output) or output}"))
+    if as_url(output) is None:
+        # What lies at an address would have to be fetched again.
+        out.print(f"content hash (of the rows in any order): {hash_answers(output)}")
     _report_verdicts(predictor, tally)
     if known is not None and known.unmatched > 0:
         err.print(
@@ -172,7 +175,14 @@ def _read_engine(kind: EngineKind, address: str | None, settings: list[str]) -> 
     words = ["data=folder", f"engine={kind.value}", *(f"engine.{setting}" for setting in settings)]
     if address is not None:
         words.append(f"engine.address={address}")
-    return compose_config(words).engine
+    config = compose_config(words).engine
+    if config.gpus > 0:
+        message = (
+            f"--engine-set gpus={config.gpus:g}: predict computes on processor cores, and GPUs that its workers took "
+            "would do nothing: leave it out; --engine-set cores=4 gives each worker more cores."
+        )
+        raise ConfigError(message)
+    return config
 
 
 def _name_source(model: str, uri: str | None) -> str | Path:

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from phytoscope.cli.addresses import keep_here
 from phytoscope.cli.terminal import err, out, print_table
 from phytoscope.errors import ConfigError, require
 
@@ -35,7 +36,9 @@ _Url = Annotated[
 ]
 _Images = Annotated[
     Path | None,
-    typer.Option("--images", help="Folder of photographs of the service (serve.keep_images).", metavar="DIR"),
+    typer.Option(
+        "--images", callback=keep_here, help="Folder of photographs of the service (serve.keep_images).", metavar="DIR"
+    ),
 ]
 _Model = Annotated[str | None, typer.Option("--model", help="Answers of this model only: its name or its id.")]
 _Verdict = Annotated[
@@ -121,7 +124,9 @@ def show(
 
 @records_app.command()
 def export(
-    output: Annotated[Path, typer.Argument(help="Table to write, .csv or .parquet.", metavar="FILE")],
+    output: Annotated[
+        Path, typer.Argument(callback=keep_here, help="Table to write, .csv or .parquet.", metavar="FILE")
+    ],
     *,
     url: _Url = None,
     model: _Model = None,

@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from phytoscope.cli.addresses import keep_here
 from phytoscope.cli.compose import compose
 from phytoscope.cli.terminal import EXIT_FINDINGS, TerminalProgress, err, out, say
 from phytoscope.schema.operate import PromoteConfig
@@ -48,8 +49,10 @@ def register(
         from phytoscope.schema.run_folder import RunFolder
         from phytoscope.steps.context import RunContext
         from phytoscope.steps.register import register_run
+        from phytoscope.storage.mirror import kept_folder
 
-        found = register_run(RunContext(config, RunFolder(run_dir.absolute()), say=say), name=name)
+        with kept_folder(run_dir, say) as root:
+            found = register_run(RunContext(config, RunFolder(root.absolute()), say=say), name=name)
     out.print(escape(f"{found.name}: version {found.version}, model {found.model_id}"))
     out.print(escape(f"Registry:  {_hide(found.uri)}"))
     words = _word_uri(found.uri)
@@ -91,7 +94,10 @@ def promote(  # noqa: PLR0913 (one for each option)
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, and leave the registry as it is.")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for promotion.json and slices.csv.", metavar="DIR")
+        Path | None,
+        typer.Option(
+            "--output", "-o", callback=keep_here, help="Folder for promotion.json and slices.csv.", metavar="DIR"
+        ),
     ] = None,
     uri: _Uri = None,
 ) -> None:

@@ -7,12 +7,20 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from phytoscope.cli.addresses import keep_here
 from phytoscope.cli.terminal import err, out
 from phytoscope.errors import ConfigError, require
 
 keys_app = typer.Typer(help="Make and remove the API keys of a service.", no_args_is_help=True, rich_markup_mode="rich")
 _KeyFile = Annotated[
-    Path, typer.Option("--file", help="File of keys; the same as serve.keys.", metavar="FILE", show_default=True)
+    Path,
+    typer.Option(
+        "--file",
+        callback=keep_here,
+        help="File of keys; the same as serve.keys.",
+        metavar="FILE",
+        show_default=True,
+    ),
 ]
 _DEFAULT_KEYS = Path("phytoscope-keys.json")
 

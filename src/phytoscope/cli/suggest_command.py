@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from phytoscope.cli.addresses import keep_here, read_here
 from phytoscope.cli.terminal import TerminalProgress, err, out
 from phytoscope.errors import ConfigError
 
@@ -13,16 +14,23 @@ from phytoscope.errors import ConfigError
 def suggest(
     model: Annotated[
         Path,
-        typer.Argument(help="Package (folder or .phyto file), or the folder of a run.", metavar="PACKAGE_OR_RUN"),
+        typer.Argument(
+            callback=read_here,
+            help="Package (folder or .phyto file), or the folder of a run.",
+            metavar="PACKAGE_OR_RUN",
+        ),
     ],
     sources: Annotated[
         list[Path] | None,
         typer.Argument(
+            callback=keep_here,
             help="Images without labels: files, folders, or a CSV with a column `path`. Left out: those of the run.",
             metavar="[IMAGE...]",
         ),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="List to write, .csv.")] = Path("to_label.csv"),
+    output: Annotated[Path, typer.Option("--output", "-o", callback=keep_here, help="List to write, .csv.")] = Path(
+        "to_label.csv"
+    ),
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many images you want to label.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws; the same seed gives the same list.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 32,

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from phytoscope.cli.addresses import keep_here
 from phytoscope.cli.terminal import TerminalProgress, out, print_table, say
 from phytoscope.errors import ArtifactError, ConfigError, TrackingError
 from phytoscope.schema.artifact import resolve_path
@@ -32,7 +33,9 @@ _EXIT_LEFT = 1
 Places = Annotated[
     list[Path] | None,
     typer.Argument(
-        help="Folders of runs, of sweeps, or of many of them; runs when none is named.", metavar="[PLACE]..."
+        callback=keep_here,
+        help="Folders of runs, of sweeps, or of many of them; runs when none is named.",
+        metavar="[PLACE]...",
     ),
 ]
 

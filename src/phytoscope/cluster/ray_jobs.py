@@ -133,8 +133,10 @@ class RayJobs:
                         yield done.item, found[0]
                 fill()
         finally:
-            _give_up(ray, list(shift.at_work))
-            ray.kill(desk)
+            # Where the connection is closed already, its jobs have ended; the library would start a cluster to answer.
+            if ray.is_initialized():
+                _give_up(ray, list(shift.at_work))
+                ray.kill(desk)
 
     def _collect(
         self,
@@ -165,10 +167,11 @@ class RayJobs:
 
     def _count_room(self, ray: Any, at_once: int | None) -> int:
         asked = at_once if at_once is not None else self.config.workers
-        if asked is not None:
+        if asked is not None and self.config.address is not None:
             return asked
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         room = sum(_count_on_node(node, self.config) for node in nodes)
+        # To a cluster of this machine alone nobody adds one: jobs would wait for ever.
         if room == 0:
             message = (
                 f"no machine of the cluster has room for a worker with engine.cores={self.config.cores} and "
@@ -176,7 +179,7 @@ class RayJobs:
                 "say how many workers there shall be: engine.workers=NUMBER."
             )
             raise ClusterError(message)
-        return room
+        return room if asked is None else asked
 
 
 @contextlib.contextmanager
@@ -240,7 +243,7 @@ def _list_losses(ray: Any) -> tuple[type[Exception], ...]:
 
 def _count_on_node(node: dict[str, float], config: EngineConfig) -> int:
     by_cores = int(node.get("CPU", 0) // config.cores)
-    return min(by_cores, int(node.get("GPU", 0) // config.gpus)) if config.gpus > 0 else by_cores
+    return min(by_cores, int(node.get("GPU", 0) / config.gpus)) if config.gpus > 0 else by_cores
 
 
 def _shorten(error: Exception) -> str:

@@ -91,9 +91,12 @@ class RayPool:
 
     def close(self) -> None:
         """Ends all workers."""
-        for worker in self._workers:
-            self._ray.kill(worker.actor)
-        self._workers = []
+        workers, self._workers = self._workers, []
+        # Results that nobody took any more may be forgotten when the connection is closed already; the library would
+        # start a cluster of its own to answer.
+        if self._ray.is_initialized():
+            for worker in workers:
+                self._ray.kill(worker.actor)
 
     def _take(self, worker: _Worker, ready: set[Any]) -> Iterator[tuple[Block, Block | str]]:
         errors = self._ray.exceptions

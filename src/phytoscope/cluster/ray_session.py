@@ -69,14 +69,21 @@ def _connect(ray: Any, config: EngineConfig) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         if config.address is None:
-            ray.init(
-                address="local",
-                num_cpus=count_cores(),
-                include_dashboard=False,
-                object_store_memory=_OBJECT_STORE_BYTES,
-                _node_ip_address="127.0.0.1",
-                **quiet,
-            )
+            try:
+                ray.init(
+                    address="local",
+                    num_cpus=count_cores(),
+                    include_dashboard=False,
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                    _node_ip_address="127.0.0.1",
+                    **quiet,
+                )
+            except (RuntimeError, OSError, ValueError, TimeoutError) as error:
+                message = (
+                    f"Ray cannot be started on this machine ({' '.join(str(error).split())}): look whether memory and "
+                    "the disk under /tmp have room, or leave engine=ray out."
+                )
+                raise ClusterError(message) from error
             return
         if paths:
             # The machines of the cluster were started by somebody else, with other variables.

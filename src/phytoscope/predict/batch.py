@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+import torch
+
 from phytoscope import __version__
 from phytoscope.errors import DataNotFoundError
 from phytoscope.predict.batch_pipeline import Answered
@@ -23,6 +25,7 @@ from phytoscope.schema.artifact import hash_content
 from phytoscope.schema.engine import RowEngine
 from phytoscope.schema.progress import Progress
 from phytoscope.transforms.decode import IMAGE_SUFFIXES
+from phytoscope.transforms.stream import count_cores
 
 _RATE_SECONDS = 10.0
 
@@ -178,7 +181,17 @@ def _answer(
 ) -> Iterator[Answered]:
     computed_by = predictor.engine
     size = plan.batch_size if plan.batch_size is not None else computed_by.batch_size
-    work = PredictWork(predictor, plan.package, computed_by.runtime, computed_by.precision, size, plan.workers, known)
+    computing = torch.get_num_threads(), count_cores()
+    work = PredictWork(
+        predictor,
+        plan.package,
+        computed_by.runtime,
+        computed_by.precision,
+        size,
+        computing,
+        plan.workers,
+        known,
+    )
     if plan.engine is None or plan.engine.is_local:
         return work.open(None)(left)
     # Whole batches, so that each holds the same images as it would here. Those out of an archive travel with their

@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from phytoscope.errors import PackageError
 from phytoscope.predict.batch_pipeline import Answered, answer_images
 from phytoscope.predict.covariate_rows import CovariateRows
@@ -31,6 +33,8 @@ class PredictWork:
         runtime: What computes the network, decided once for all workers.
         precision: With which numbers.
         batch_size: Images a call of the network, decided once as well.
+        computing: Threads that torch computes with, and those of another runtime, where the command runs: sums depend
+            on their number in the last digit, so all workers take as many, whatever their machine has.
         threads: Threads that read images; None takes one per core.
         known: What is known of the images beside their pictures.
     """
@@ -40,6 +44,7 @@ class PredictWork:
     runtime: Runtime
     precision: Precision
     batch_size: int
+    computing: tuple[int, int]
     threads: int | None = None
     known: CovariateRows | None = None
 
@@ -53,23 +58,25 @@ class PredictWork:
         Raises:
             PackageError: The package cannot be read from here, or does not reproduce its golden answers here.
         """
-        predictor = self.predictor if self.predictor is not None else self._load(cores)
+        predictor = self.predictor if self.predictor is not None else self._load()
         threads = self.threads if self.threads is not None else cores
         return partial(answer_images, predictor, batch_size=self.batch_size, workers=threads, known=self.known)
 
-    def _load(self, cores: int | None) -> Predictor:
+    def _load(self) -> Predictor:
         # Needs the predictor itself.
         from phytoscope.predict.package import load_files, refuse_difference
 
         if self.package is None:
             message = "the model was not loaded from a package, so a worker of a cluster cannot load it: save it first."
             raise PackageError(message)
+        torch_threads, other_threads = self.computing
+        torch.set_num_threads(torch_threads)
         files = open_files(find_package(self.package))
         predictor = load_files(files)
         if self.runtime is Runtime.torch and self.precision is Precision.float32:
             refuse_difference(replay_golden(predictor, files), files.path)
         else:
-            equip_predictor(predictor, files, self.runtime, self.precision, cores=cores)
+            equip_predictor(predictor, files, self.runtime, self.precision, cores=other_threads)
         return predictor
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from phytoscope.errors import ArtifactError, ConfigError, PhytoscopeError, storage_error
+from phytoscope.schema.address import as_url, word_refusal
 
 _CHUNK_BYTES = 1 << 20
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.(?P<kind>tmp|old)(?:\.\w+)?")
@@ -166,8 +167,11 @@ def resolve_path(value: str, key: str) -> Path:
         key: The setting it was written for, for the error.
 
     Raises:
-        ConfigError: It names a home directory that does not exist.
+        ConfigError: It names a home directory that does not exist, or is an address of a store.
     """
+    if as_url(value) is not None:
+        message = word_refusal(value, key)
+        raise ConfigError(message)
     try:
         return Path(value).expanduser().absolute()
     except RuntimeError as error:

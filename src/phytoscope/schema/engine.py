@@ -30,7 +30,8 @@ class EngineConfig:
         cores: Processor cores that each of them takes.
         gpus: GPUs that each of them takes; below 1 they share one.
         rows_per_task: Rows that are handed out together; what a lost worker had in hand is done again.
-        retries: Times that a task is handed out again when its worker was lost, before it is given up.
+        retries: Times that a task is handed out again when its worker was lost, before it is given up; trials of a
+            sweep are tried three times in all whatever it says.
     """
 
     kind: EngineKind = EngineKind.local

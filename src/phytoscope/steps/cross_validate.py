@@ -1,5 +1,6 @@
 """Cross-validation by group: every image is predicted by a network that never saw its group, and all vote at last."""
 
+import contextlib
 import dataclasses
 from dataclasses import dataclass
 from functools import partial
@@ -231,8 +232,10 @@ def _do_folds(context: RunContext, work: FoldWork, numbers: list[int]) -> list[p
                 lambda: left.pop(0) if left else None,
                 answer=lambda _, text: context.say(text),
             )
-            for number, _ in found:
-                publish(folder.fold(number).root)
+            # Closed at once, so that workers are interrupted while the cluster is there.
+            with contextlib.closing(found):  # type: ignore[type-var]
+                for number, _ in found:
+                    publish(folder.fold(number).root)
     return [pd.read_parquet(folder.fold(number).predictions) for number in numbers]
 
 

@@ -13,6 +13,7 @@ from phytoscope.data.source import find_file
 from phytoscope.data.split.official_split import GivenSplit, read_given_column, read_split
 from phytoscope.data.validate import Validated
 from phytoscope.errors import ArtifactError, ConfigError
+from phytoscope.schema.address import as_url
 from phytoscope.schema.artifact import resolve_path, write_atomic, write_json
 from phytoscope.schema.audit import AuditReport
 from phytoscope.schema.choices import DataKind
@@ -24,6 +25,7 @@ from phytoscope.schema.table import SAMPLE_ID, SPLIT
 from phytoscope.steps.context import RunContext, describe_other_data, plain_settings
 from phytoscope.steps.look import LookedAt, find_cache_folder, look_at_data
 from phytoscope.steps.row_engine import with_engine
+from phytoscope.storage.bringing import bring_here
 from phytoscope.visualize.audit_page import build_audit_page
 
 _USUAL_NAMES = ("labels", "metadata", "annotations", "table", "data", "index")
@@ -85,10 +87,14 @@ def choose_inspection_folder(config: RunConfig, output: Path | None) -> Inspecti
         The folder; it need not exist yet. An earlier inspection of the same data is replaced, one of other data is not.
 
     Raises:
-        ConfigError: A path names a home directory that does not exist.
+        ConfigError: A path names a home directory that does not exist, or is an address.
     """
     if output is not None:
         return InspectionFolder(resolve_path(str(output), "--output"))
+    named = config.paths.run_dir if config.paths.run_dir is not None else config.paths.runs_dir
+    if as_url(named) is not None:
+        message = f"an inspection is written on this computer, and {named!r} is an address: add --output DIR."
+        raise ConfigError(message)
     if config.paths.run_dir is not None:
         return InspectionFolder(resolve_path(config.paths.run_dir, "paths.run_dir") / "inspection")
     runs = resolve_path(config.paths.runs_dir, "paths.runs_dir")
@@ -130,6 +136,8 @@ def _check_outside_data(config: RunConfig, places: list[Path]) -> None:
     # In a folder of class folders anything new would count as a class the next time.
     if config.data.kind not in (DataKind.folder, DataKind.plantvillage) or config.data.root is None:
         return
+    if as_url(config.data.root) is not None:
+        return
     root = resolve_path(config.data.root, "data.root").resolve()
     inside = [place for place in places if place.resolve().is_relative_to(root)]
     if inside:
@@ -150,7 +158,9 @@ def _read_split(config: RunConfig, split_file: Path | None, looked: LookedAt) ->
     if config.data.split.column is not None:
         return read_given_column(looked.validated.manifest, rows, config.data.split.column)
     if config.paths.run_dir is not None:
-        of_run = RunFolder(resolve_path(config.paths.run_dir, "paths.run_dir")).split
+        named = config.paths.run_dir
+        root = resolve_path(named, "paths.run_dir") if as_url(named) is None else bring_here(named)
+        of_run = RunFolder(root).split
         return _match_split(pd.read_parquet(of_run), rows) if of_run.is_file() else None
     return None
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from phytoscope.errors import ArtifactError
 from phytoscope.schema.artifact import find_user_cache, hash_content, hash_file, read_json
+from phytoscope.storage.bringing import bring_here
 from phytoscope.track.model_version import PACKAGE_TAG, REFERENCE, ModelVersion, parse_reference
 from phytoscope.track.registry import Registry
 from phytoscope.track.target import URI_VARIABLE, WORKSPACE_VARIABLE, local_uri
@@ -35,7 +36,7 @@ def resolve_package(text: str, uri: str | None = None, cache: Path | None = None
     """Finds the folder of a package.
 
     Args:
-        text: A folder, `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+        text: A folder, an address of a store, `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
         uri: Address of the registry; see `choose_uri`.
         cache: Folder that downloaded packages are kept in; see `find_cache`.
 
@@ -49,7 +50,7 @@ def resolve_package(text: str, uri: str | None = None, cache: Path | None = None
         StorageError: The cache cannot be written.
     """
     if not text.startswith(REFERENCE):
-        return Path(text)
+        return bring_here(text)
     name, which = parse_reference(text)
     place = choose_uri(uri)
     _check_store(place)

@@ -185,7 +185,7 @@ class _Group:
         for error in errors:
             if isinstance(error, PhytoscopeError):
                 raise error
-        return _find_last_line(errors[0])
+        return _find_last_line(errors[0] if errors else self._failure)
 
     def _fit(self) -> None:
         try:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import cast
 
 from phytoscope.errors import require
+from phytoscope.schema.address import as_url
 
-_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://?(?P<rest>[^/].*)", re.DOTALL)
-_NOT_PLACES = frozenset({"models", "http", "https", "sqlite", "postgresql", "ray", "file", "local"})
+__all__ = ["as_local", "as_url", "is_url", "open_place"]
 _FILE = re.compile(r"(?:file|local):/*(?P<path>/.*)", re.DOTALL)
 
 
@@ -18,15 +18,6 @@ def is_url(place: str | Path) -> bool:
         place: Text or path; that a path has lost one of the two slashes (`s3:/bucket/leaves`) does not matter.
     """
     return as_url(place) is not None
-
-
-def as_url(place: str | Path) -> str | None:
-    """The address with both slashes, or None when this is a path on this computer (`file://` is one, too)."""
-    # A drive of Windows has one letter, a scheme has two or more.
-    match = _URL.fullmatch(str(place))
-    if match is None or match["scheme"] in _NOT_PLACES:
-        return None
-    return f"{match['scheme']}://{match['rest']}"
 
 
 def as_local(place: str | Path) -> str:

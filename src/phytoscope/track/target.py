@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from phytoscope.errors import ArtifactError, ConfigError
+from phytoscope.schema.address import as_url
 from phytoscope.schema.artifact import hash_content, read_json, resolve_path, write_json
 from phytoscope.schema.choices import TrackSink, WandbMode
 from phytoscope.schema.config import RunConfig
@@ -76,7 +77,7 @@ def resolve_targets(config: RunConfig) -> list[TrackTarget]:
 
 
 def _find_wandb(config: RunConfig) -> str:
-    return str(resolve_path(config.paths.runs_dir, "paths.runs_dir") / "wandb")
+    return str(_find_runs(config, "leave wandb out of track.sinks, or choose a folder of this computer") / "wandb")
 
 
 def find_uri(config: RunConfig) -> str:
@@ -104,7 +105,15 @@ def find_uri(config: RunConfig) -> str:
             )
             raise ConfigError(message)
         return _make_absolute(named)
-    return local_uri(resolve_path(config.paths.runs_dir, "paths.runs_dir") / "mlflow")
+    return local_uri(_find_runs(config, "name the store of MLflow with track.uri=sqlite:///FILE") / "mlflow")
+
+
+def _find_runs(config: RunConfig, remedy: str) -> Path:
+    runs = config.paths.runs_dir
+    if as_url(runs) is not None:
+        message = f"paths.runs_dir={runs!r} is an address, where a tracker cannot keep its files: {remedy}."
+        raise ConfigError(message)
+    return resolve_path(runs, "paths.runs_dir")
 
 
 def local_uri(folder: Path) -> str:

@@ -7,13 +7,13 @@ clutter of its own copies, with a soft edge and a shadow.
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from phytoscope.errors import ConfigError, ImageReadError
+from phytoscope.storage.fetching import fetch_place
 from phytoscope.transforms.decode import IMAGE_SUFFIXES, read_image
 from phytoscope.transforms.plant_mask import mask_plant
 from phytoscope.transforms.textures import draw_texture
@@ -50,16 +50,18 @@ def read_backgrounds(folder: str | None, *, size_px: int, max_megapixels: float 
     Of more than 400 pictures, 400 spread over the names are taken.
 
     Args:
-        folder: The folder; None for none.
+        folder: The folder, or the address of one, which is copied to this computer; None for none.
         size_px: Side of the network's square.
         max_megapixels: Larger pictures are refused.
 
     Raises:
         ConfigError: The folder is not there, holds no picture, or one of them cannot be read.
+        DataNotFoundError: There is nothing at the address that is given.
+        StorageError: Its store cannot be reached, or refuses.
     """
     if folder is None:
         return NO_BACKGROUNDS
-    root = Path(folder)
+    root = fetch_place(folder)
     if not root.is_dir():
         message = (
             f"data.backgrounds={folder} is not a folder: name a folder of pictures without plants, or leave it out "

@@ -146,3 +146,18 @@ def test_nothing_could_be_read(tmp_path) -> None:
     match = r"none of the 2 images could be read, the first one is .*a\.png': .* says for each what is wrong"
     assert re.search(match, str(result.exception))
     assert answers["error"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--engine-set", "cores=2"], "are for --engine ray"),
+        (["--engine", "ray", "--engine-set", "gpus=1"], "predict computes on processor cores"),
+    ],
+)
+def test_settings_of_an_engine_without_use_are_refused(tmp_path, photos, words, text) -> None:
+    """A setting that would do nothing is refused before anything is loaded or started."""
+    result, answers = call(tmp_path / "package", photos, *words)
+    assert isinstance(result.exception, ConfigError)
+    assert text in str(result.exception)
+    assert answers is None

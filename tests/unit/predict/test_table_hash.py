@@ -31,7 +31,7 @@ class TestHashAnswers:
 
     @pytest.mark.parametrize(
         "rows",
-        [ROWS[:2], [*ROWS, ROWS[0]], [*ROWS, ROWS[0], ROWS[0]], [("a.png", 0.25000000000000006, ""), *ROWS[1:]]],
+        [ROWS[:2], [*ROWS, ROWS[0]], [*ROWS, ROWS[0], ROWS[0]], [("a.png", 0.2500001, ""), *ROWS[1:]]],
         ids=["missing", "twice", "three times", "one digit"],
     )
     def test_difference(self, tmp_path, suffix, rows):

@@ -46,6 +46,8 @@ from phytoscope.transforms.preprocess import Preprocess
 
 # Others may remove shards while these are being opened; each time what is missing is built again.
 _ATTEMPTS = 3
+_TASK_SQUARES = 64
+"""Squares that a worker sends back together: 10 MB at 224 pixels, and a few blocks a worker wait for their turn."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class _Decoding:
         if engine is None:
             squares = self.work.open(self.workers)(files)
         else:
-            squares = map_stretches(engine, self.work, files, title="Caching pixels")
+            squares = map_stretches(engine, self.work, files, title="Caching pixels", task_rows=_TASK_SQUARES)
         try:
             for square in squares:
                 yield square

@@ -37,8 +37,9 @@ def contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def test_same_shards_here_and_elsewhere(manifest, tmp_path):
-    """Names and content of the shards do not tell who decoded them."""
+def test_same_shards_here_and_elsewhere(manifest, tmp_path, monkeypatch):
+    """Names and content of the shards do not tell who decoded them, in which blocks, and what was done twice."""
+    monkeypatch.setattr("phytoscope.data.cache.pixel_cache._TASK_SQUARES", 5)
     here = open_cache(manifest, tmp_path / "here")
     engine = FarEngine()
     there = open_cache(manifest, tmp_path / "there", engine)
@@ -48,6 +49,21 @@ def test_same_shards_here_and_elsewhere(manifest, tmp_path):
     again = FarEngine()
     assert open_cache(manifest, tmp_path / "there", again).built == 0
     assert again.titles == []
+
+
+def test_few_squares_travel_together(manifest, tmp_path):
+    """However many images the settings hand out together, the squares of a block fit into the memory of any machine."""
+
+    class Noting(FarEngine):
+        """Notes the size of blocks."""
+
+        def map(self, work, rows, *, title, task_rows=None):
+            asked.append(task_rows)
+            return super().map(work, rows, title=title, task_rows=task_rows)
+
+    asked = []
+    open_cache(manifest, tmp_path / "cache", Noting(block_rows=100_000))
+    assert asked == [64]
 
 
 def test_a_changed_image_is_told(manifest, tmp_path):

@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--runtime", default="torch")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--cores", type=int, default=os.cpu_count(), help="cores of each worker")
-    parser.add_argument("--rows-per-task", type=int, default=512)
+    parser.add_argument("--rows-per-task", type=int, default=1024)
     given = parser.parse_args()
     ways = {
         "local": [],

@@ -39,7 +39,7 @@ class EngineConfig:
     workers: int | None = None
     cores: int = 1
     gpus: float = 0.0
-    rows_per_task: int = 512
+    rows_per_task: int = 1024
     retries: int = 3
 
 

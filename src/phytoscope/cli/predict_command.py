@@ -70,7 +70,7 @@ def predict(  # noqa: PLR0913, PLR0917 (one for each option)
         list[str] | None,
         typer.Option(
             "--engine-set",
-            help="Setting of the engine, as workers=8, cores=4, rows_per_task=512, retries=3; may be repeated.",
+            help="Setting of the engine, as workers=8, cores=4, rows_per_task=1024, retries=3; may be repeated.",
             metavar="KEY=VALUE",
         ),
     ] = None,

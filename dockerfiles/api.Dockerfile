@@ -4,12 +4,13 @@
 ARG PYTHON=3.11-slim-bookworm
 
 FROM python:${PYTHON} AS build
+ARG TORCH_INDEX=
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/phytoscope
 ENV PATH=/opt/phytoscope/bin:$PATH
 WORKDIR /build
 COPY constraints.txt ./
-RUN pip install --constraint constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu torch torchvision
+RUN pip install --constraint constraints.txt ${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"} torch torchvision
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 # track: packages are named models:/NAME@champion. s3: they may lie in a store of their own.

@@ -1,18 +1,18 @@
 # syntax=docker/dockerfile:1
 # Everything but the service: training, the pipeline with its run launcher, sweeps, and the workers of a Ray cluster.
 #   docker build --file dockerfiles/train.Dockerfile --tag registry.example.org/phytoscope:0.1.0 .
-# For NVIDIA GPUs: --build-arg TORCH_INDEX=https://pypi.org/simple
+# Without GPUs the image is several GB smaller with --build-arg TORCH_INDEX=ADDRESS, the index of builds for processors.
 ARG PYTHON=3.11-slim-bookworm
 
 FROM python:${PYTHON} AS build
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ARG TORCH_INDEX=
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/phytoscope
 ENV PATH=/opt/phytoscope/bin:$PATH
 WORKDIR /build
 # The largest part first: it changes least.
 COPY constraints.txt ./
-RUN pip install --constraint constraints.txt --extra-index-url "${TORCH_INDEX}" torch torchvision
+RUN pip install --constraint constraints.txt ${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"} torch torchvision
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 RUN pip install --constraint constraints.txt \

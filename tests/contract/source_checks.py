@@ -42,6 +42,9 @@ BROAD_EXCEPT_MODULES = (
     "api/model_slot.py",
     "api/records/recorder.py",
     "api/service.py",
+    # What a worker of a cluster meets is told where the command runs.
+    "cluster/row_blocks.py",
+    "steps/ray_ranks.py",
 )
 
 

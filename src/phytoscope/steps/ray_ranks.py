@@ -83,6 +83,7 @@ def fit_on_ray(context: RunContext, job: TrainingJob) -> TrainMode:
     Raises:
         ClusterError: The cluster cannot be reached, is too small, or workers were lost too often.
         MissingDependencyError: Ray is not installed.
+        TrainingError: The training left no weights.
         PhytoscopeError: What the training raises in a worker.
         KeyboardInterrupt: The user interrupted; everything up to the last checkpoint is kept.
     """

@@ -53,16 +53,17 @@ def with_patience(function: Callable[[], Result], what: str) -> Result:
         StorageError: The store cannot be reached, refuses the credentials, has no such bucket, or failed at all tries.
     """
     tries, longest_s, begin = read_tries(), read_timeout_s() * _TIMEOUTS_IN_ALL, time.monotonic()
-    for attempt in range(1, tries + 1):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             return function()
         except troubles() as error:
             passed = time.monotonic() - begin
-            if judge(error) is not Trouble.passing or attempt == tries or passed > longest_s:
+            if judge(error) is not Trouble.passing or attempt >= tries or passed > longest_s:
                 raise word_trouble(error, what, attempt, passed) from error
         pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (attempt - 1))
         time.sleep(pause * random.uniform(0.5, 1.0))
-    raise AssertionError
 
 
 def _read_number(variable: str, default: float, *, least: float, whole: bool) -> float:

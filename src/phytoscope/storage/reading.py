@@ -68,12 +68,13 @@ def state_of(info: Mapping[str, Any]) -> State:
     """State of an object from what a store says of it, the same from a listing and from a question for one object."""
     tag = next((str(info[name]).strip('"') for name in _TAGS if info.get(name)), "")
     moment = next((info[name] for name in _TIMES if info.get(name) is not None), None)
-    changed = _read_time(moment)
+    changed, size = _read_time(moment), info.get("size")
+    size_bytes = 0 if size is None else int(size)
     if not tag:
-        return int(info.get("size") or 0), changed, changed
+        return size_bytes, changed, changed
     # Listings give parts of a second, questions for one object do not.
     digest = hashlib.sha256(tag.encode()).digest()
-    return int(info.get("size") or 0), changed // 10**9 * 10**9, int.from_bytes(digest[:8], "big") >> 1
+    return size_bytes, changed // 10**9 * 10**9, int.from_bytes(digest[:8], "big") >> 1
 
 
 def _read_time(moment: object) -> int:

@@ -38,6 +38,9 @@ class SquareWork:
         Args:
             cores: Files that are decoded side by side.
 
+        Returns:
+            Gives squares of shape (S, S, 3), uint8, RGB, 0-255.
+
         Raises:
             ClusterError: This machine has other versions.
         """

@@ -88,6 +88,9 @@ class FeatureWork:
         Args:
             cores: Threads that OpenVINO and ONNX Runtime compute with, and that decode.
 
+        Returns:
+            Gives features of some pictures at a time, shape (n, feature_dim), float32.
+
         Raises:
             ClusterError: This machine has other versions, or no GPU where one is asked for.
             ConfigError: The runtime cannot run the network here.

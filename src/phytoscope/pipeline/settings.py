@@ -18,7 +18,7 @@ from phytoscope.schema.config import SCHEMA_OF_GROUP, RunConfig
 PRESET = "preset"
 """Field that names a preset of a group."""
 GROUPS_OF_ASSET: dict[str, tuple[str, ...]] = {
-    "raw_dataset": ("seed", "data"),
+    "raw_dataset": ("seed", "data", "engine"),
     "preprocessed_data": (),
     "trained_model": ("model", "adapt", "task", "trainer"),
     "model_evaluation": ("evaluate",),

@@ -352,7 +352,7 @@ class TestPredict:
         (tmp_path / "list.csv").write_text("path\n")
         assert "no image found in" in refuse_predict(tmp_path / "list.csv")
 
-    @pytest.mark.parametrize("name", ["answers.xlsx", "answers.cvs"])
+    @pytest.mark.parametrize("name", ["answers.xlsx", "answers", "answers.cvs"])
     def test_unknown_output(self, refuse_predict, tmp_path, name) -> None:
         """A format that cannot be written."""
         assert ".csv" in refuse_predict(image(tmp_path / "leaf.png"), output=name)

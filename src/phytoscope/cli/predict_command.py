@@ -39,8 +39,8 @@ def predict(  # noqa: PLR0913, PLR0917 (one for each option)
         typer.Option(
             "--output",
             "-o",
-            help="Table to write: .csv, .jsonl or .parquet, or a folder of Parquet parts; here, or at an address such "
-            "as s3://bucket/answers.csv.",
+            help="Table to write: .csv, .jsonl or .parquet, or .parts for a folder of Parquet parts; here, or at an "
+            "address such as s3://bucket/answers.csv.",
         ),
     ],
     table: Annotated[

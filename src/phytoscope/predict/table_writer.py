@@ -19,6 +19,8 @@ from phytoscope.schema.verdict import REASON_WORDS
 from phytoscope.storage.place import as_url
 
 OUTPUT_SUFFIXES = (".csv", ".jsonl", ".parquet")
+PARTS_SUFFIX = ".parts"
+"""Extension of a folder of Parquet parts: a name without any is rather a slip."""
 _NUMBERS = (PROBABILITY, NOVELTY, "value", LOWER, UPPER, PROB_PREFIX)
 # What stands between the entries of a list where a cell holds one text.
 _JOINED_BY = {SET: " | ", REASONS: "; "}
@@ -51,7 +53,7 @@ class TableForm:
             ConfigError: The extension is not `.csv`, `.jsonl` or `.parquet`.
         """
         check_output(output)
-        self.is_folder = output.suffix == ""
+        self.is_folder = output.suffix.lower() == PARTS_SUFFIX
         self.suffix = ".parquet" if self.is_folder else output.suffix.lower()
         self.columns = _columns(model, probs=probs)
         self._model, self._probs = model, probs
@@ -90,16 +92,15 @@ def check_output(output: Path) -> None:
     """Refuses an output whose format nobody knows, before any work is done.
 
     Raises:
-        ConfigError: The extension is not `.csv`, `.jsonl` or `.parquet`; or without one, the name is that of something
-            else than a folder of parts.
+        ConfigError: The extension is not `.csv`, `.jsonl`, `.parquet` or `.parts`; or one that ends in `.parts` is
+            something else than a folder of parts.
     """
-    if output.suffix == "":
+    if output.suffix.lower() == PARTS_SUFFIX:
         if as_url(output) is None:
             check_parts(output)
     elif output.suffix.lower() not in OUTPUT_SUFFIXES:
-        message = (
-            f"the output {str(output)!r} has the extension {output.suffix!r}; {suggest(output.suffix, OUTPUT_SUFFIXES)}"
-        )
+        allowed = suggest(output.suffix, (*OUTPUT_SUFFIXES, PARTS_SUFFIX))
+        message = f"the output {str(output)!r} has the extension {output.suffix!r}; {allowed}"
         raise ConfigError(message)
 
 

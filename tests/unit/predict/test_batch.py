@@ -331,7 +331,7 @@ class TestPredictFiles:
         with pytest.raises(DataNotFoundError, match=r"photos' cannot be opened \(Permission denied\)"):
             predict(classifier, [tmp_path / "photos"], tmp_path / "a.csv")
 
-    @pytest.mark.parametrize("name", ["a.xlsx", "a.csv.gz"])
+    @pytest.mark.parametrize("name", ["a.xlsx", "a", "a.csv.gz"])
     def test_unknown_output(self, predictor, photo, tmp_path, name) -> None:
         """A format that cannot be written is refused."""
         with pytest.raises(ConfigError, match=r"has the extension .*\.csv"):

@@ -1,0 +1,1 @@
+"""Networks as scikit-learn estimators: fit, predict, predict_proba, for cross-validation and pipelines people know."""

@@ -83,7 +83,7 @@ def timed(name: str, found: dict[str, float]) -> Iterator[None]:
 def evaluate(path: Path, classes: int, draws: int) -> dict[str, float]:
     """Reads and evaluates the table; returns seconds by part and peak memory in MB."""
     from phytoscope.evaluate.answers import judge_table, read_labelled
-    from phytoscope.evaluate.report import evaluate_predictions
+    from phytoscope.evaluate.report import ReportPlan, Subject, evaluate_predictions
     from phytoscope.evaluate.trust_report import measure_trust
     from phytoscope.schema.table import Task
     from phytoscope.trust.fit import TrustWishes, fit_trust
@@ -93,18 +93,9 @@ def evaluate(path: Path, classes: int, draws: int) -> dict[str, float]:
     with timed("read", seconds):
         predictions = pd.read_parquet(path)
     with timed("evaluate", seconds):
-        report = evaluate_predictions(
-            predictions,
-            task=Task.classification,
-            class_names=names,
-            target_name="class",
-            unit="",
-            name="scale",
-            data_hash="",
-            split_hash="",
-            train_rows=pd.DataFrame({"label": names}),
-            bootstrap=draws,
-        )
+        subject = Subject(Task.classification, names, "class", "", name="scale", data_hash="", split_hash="")
+        plan = ReportPlan(bootstrap=draws)
+        report = evaluate_predictions(predictions, pd.DataFrame({"label": names}), subject, plan)
     with timed("fit trust", seconds):
         wishes = TrustWishes()
         splits = predictions["split"].to_numpy()

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = "phytoscope"
@@ -163,19 +164,30 @@ def iterate_own_imports(path: Path, source: Path) -> Iterator[tuple[int, str]]:
 
 def _iterate_imports(path: Path, source: Path) -> Iterator[tuple[int, str]]:
     """Yield line and dotted name of everything a module imports, relative and by name at run time included."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+    for node in _find_imports(path.read_text(encoding="utf-8")):
         match node:
             case ast.Import(names=names):
                 yield from ((node.lineno, alias.name) for alias in names)
             case ast.ImportFrom(names=names):
                 base = _resolve_base(node, path, source)
                 yield from ((node.lineno, f"{base}.{alias.name}") for alias in names)
-            case ast.Call(args=[ast.Constant(value=str(name)), *_]) if ast.unparse(node.func).rpartition(".")[2] in {
-                "import_module",
-                "__import__",
-                "lazy_import",
-            }:
+            case ast.Call(args=[ast.Constant(value=str(name)), *_]):
                 yield node.lineno, name
+
+
+@cache
+def _find_imports(code: str) -> tuple[ast.AST, ...]:
+    """Return the statements and calls that import; kept, because copies of one tree are read again and again."""
+    return tuple(node for node in ast.walk(ast.parse(code)) if _imports(node))
+
+
+def _imports(node: ast.AST) -> bool:
+    match node:
+        case ast.Import() | ast.ImportFrom():
+            return True
+        case ast.Call(args=[ast.Constant(value=str()), *_]):
+            return ast.unparse(node.func).rpartition(".")[2] in {"import_module", "__import__", "lazy_import"}
+    return False
 
 
 def _resolve_base(node: ast.ImportFrom, path: Path, source: Path) -> str:

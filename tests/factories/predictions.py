@@ -1,7 +1,12 @@
 """Tables of predictions whose quality is known by construction, for tests of evaluation, figures and the report."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
+
+from phytoscope.evaluate.report import ReportPlan, Subject, evaluate_predictions
+from phytoscope.schema.report import EvaluationReport
 
 LONG_CLASS_NAMES = [
     "Apple___Apple_scab",
@@ -136,3 +141,10 @@ def add_more_targets(
             table[f"target/{name}"] = (factor * table["target"]).mask(missing)
         predictions[f"prediction/{name}"] = factor * predictions["prediction"] + 0.01
     return predictions, train_rows
+
+
+def evaluate_drawn(predictions, train_rows, **words) -> EvaluationReport:
+    """The report of drawn predictions; words are fields of `Subject` and `ReportPlan`, some filled in."""
+    about = {"target_name": "class", "unit": "", "name": "run", "data_hash": "d", "split_hash": "s", "class_names": []}
+    plan = {field.name: words.pop(field.name) for field in dataclasses.fields(ReportPlan) if field.name in words}
+    return evaluate_predictions(predictions, train_rows, Subject(**{**about, **words}), ReportPlan(**plan))

@@ -10,8 +10,8 @@ import torch
 import yaml
 from PIL import Image
 
+from factories.predictions import evaluate_drawn
 from phytoscope.evaluate.answers import judge_table, read_labelled
-from phytoscope.evaluate.report import evaluate_predictions
 from phytoscope.models.meaning import Meaning
 from phytoscope.models.network import PlantNetwork, read_backbone_input
 from phytoscope.predict.description import describe_meaning
@@ -107,8 +107,9 @@ def make_run(
     predictions.to_parquet(run.predictions, index=False)
     answers.to_parquet(run.answers, index=False)
     train = rows[rows[SPLIT] == "train"]
-    report = evaluate_predictions(
+    report = evaluate_drawn(
         answers,
+        train,
         task=predictor.description.task,
         class_names=list(CLASSES),
         target_name="class",
@@ -116,7 +117,6 @@ def make_run(
         name=name,
         data_hash="d" * 64,
         split_hash=split_hash,
-        train_rows=train,
     )
     write_json(run.report, report.to_dict())
     words = ["data=folder", f"data.root={Path(rows['path'][0]).parents[1]}", f"name={name}", "track.pyfunc=false"]

@@ -1,6 +1,7 @@
 """The one public step of this room: predictions in, EvaluationReport out."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -54,33 +55,11 @@ def main_metric(task: Task) -> tuple[str, bool]:
     return ("macro_f1", True) if task == Task.classification else ("rmse", False)
 
 
-# Many arguments, each of them named at the call: they are the fields of the report that the table does not hold.
-def evaluate_predictions(  # noqa: PLR0913
-    predictions: pd.DataFrame,
-    *,
-    task: Task,
-    class_names: list[str],
-    target_name: str,
-    unit: str,
-    name: str,
-    data_hash: str,
-    split_hash: str,
-    train_rows: pd.DataFrame,
-    more_targets: Mapping[str, str] | None = None,
-    deciles: int = 10,
-    confusions: int = 8,
-    bootstrap: int = 0,
-    confidence: float = 0.95,
-    seed: int = 0,
-    slices: Sequence[str] = (),
-) -> EvaluationReport:
-    """Computes every number of the report from the table of predictions alone.
+@dataclass(frozen=True)
+class Subject:
+    """What predictions are about: the fields of the report that their table does not hold.
 
-    Args:
-        predictions: Table 7: `sample_id`, `path`, `group_id`, `split` (val, calibration or test), `prediction`,
-            `model_id`; for classification also `label`, `probability` and `prob/<class>` for each class (0-1, summing
-            to 1 within 1e-4); for regression also `target` (in `unit`), `green_px` (pixels), and for each further
-            target `prediction/<name>` and `target/<name>` (missing where nobody measured it).
+    Attributes:
         task: Classification or regression.
         class_names: In the order of the probabilities; for regression it is not read.
         target_name: The user's own column name, or `class`.
@@ -88,61 +67,114 @@ def evaluate_predictions(  # noqa: PLR0913
         name: Name of the run.
         data_hash: Content hash of the manifest.
         split_hash: Content hash of the split.
-        train_rows: Rows of the training split, on which the baselines are fitted: `label`, or `target` and `green_px`,
-            and `target/<name>` for each further target.
         more_targets: Name of each further target -> its unit (regression).
-        deciles: Most slices of the true value (regression).
-        confusions: Most pairs of confused classes to list (classification).
+    """
+
+    task: Task
+    class_names: Sequence[str]
+    target_name: str
+    unit: str
+    name: str
+    data_hash: str
+    split_hash: str
+    more_targets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReportPlan:
+    """What the report shall hold.
+
+    Attributes:
+        deciles: Most slices of the true value, at least 1 (regression).
+        confusions: Most pairs of confused classes to list, at least 0 (classification).
         bootstrap: Draws of groups for the interval of every metric; 0 leaves intervals out.
         confidence: Level of these intervals, above 0 and below 1.
         seed: Seed of the draws.
         slices: Further columns of the predictions by which the numbers are shown apart, with or without the prefix
             `meta/` or `photo/`, beside the columns of photo quality and those of the user with few values.
+    """
+
+    deciles: int = 10
+    confusions: int = 8
+    bootstrap: int = 0
+    confidence: float = 0.95
+    seed: int = 0
+    slices: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Refuses counts that cannot be.
+
+        Raises:
+            ConfigError: `deciles` is below 1, or `confusions` below 0.
+        """
+        if self.deciles < 1 or self.confusions < 0:
+            message = (
+                f"deciles is {self.deciles} and confusions is {self.confusions}; at least 1 and 0 are allowed: "
+                "correct them."
+            )
+            raise ConfigError(message)
+
+
+def evaluate_predictions(
+    predictions: pd.DataFrame, train_rows: pd.DataFrame, subject: Subject, plan: ReportPlan | None = None
+) -> EvaluationReport:
+    """Computes every number of the report from the table of predictions alone.
+
+    Args:
+        predictions: Table 7: `sample_id`, `path`, `group_id`, `split` (val, calibration or test), `prediction`,
+            `model_id`; for classification also `label`, `probability` and `prob/<class>` for each class (0-1, summing
+            to 1 within 1e-4); for regression also `target` (in the subject's unit), `green_px` (pixels), and for each
+            further target `prediction/<name>` and `target/<name>` (missing where nobody measured it).
+        train_rows: Rows of the training split, on which the baselines are fitted: `label`, or `target` and `green_px`,
+            and `target/<name>` for each further target.
+        subject: What the predictions are about.
+        plan: What the report shall hold; the plan's defaults when None.
 
     Returns:
         The report of every split that has rows, each with the baselines on the same rows.
 
     Raises:
-        ConfigError: `deciles` is below 1, `confusions` or `bootstrap` below 0, `confidence` is no share, or a slice
-            names no column.
+        ConfigError: `bootstrap` is below 0, `confidence` is no share, or a slice names no column.
         DataValidationError: The predictions or the training rows cannot be trusted; the text lists every fault.
         ArtifactError: The rows come from more than one model.
     """
-    if deciles < 1 or confusions < 0:
-        message = f"deciles is {deciles} and confusions is {confusions}; at least 1 and 0 are allowed: correct them."
-        raise ConfigError(message)
-    more = {} if more_targets is None or task == Task.classification else dict(more_targets)
-    plan = BootstrapPlan(bootstrap, confidence, seed)
-    columns = choose_columns(predictions, slices)
-    check_table(predictions, task, class_names, list(more))
-    check_train_rows(train_rows, task, class_names, list(more))
+    plan = ReportPlan() if plan is None else plan
+    is_classes = subject.task == Task.classification
+    class_names = list(subject.class_names)
+    more = {} if is_classes else dict(subject.more_targets)
+    draws = BootstrapPlan(plan.bootstrap, plan.confidence, plan.seed)
+    columns = choose_columns(predictions, plan.slices)
+    check_table(predictions, subject.task, class_names, list(more))
+    check_train_rows(train_rows, subject.task, class_names, list(more))
     evaluate_split = (
-        _classification_evaluator(train_rows, class_names, confusions, plan, columns)
-        if task == Task.classification
-        else _regression_evaluator(train_rows, unit, more, deciles, plan, columns)
+        _classification_evaluator(train_rows, class_names, plan.confusions, draws, columns)
+        if is_classes
+        else _regression_evaluator(train_rows, subject.unit, more, plan.deciles, draws, columns)
     )
     splits = {split: evaluate_split(rows) for split, rows in _iterate_splits(predictions)}
-    metric, higher = main_metric(task)
-    test = splits.get(str(Split.test))
+    metric, higher = main_metric(subject.task)
+    ungrouped = count_ungrouped(predictions, Split.test)
     return EvaluationReport(
-        task=task,
-        name=name,
-        target_name=target_name,
-        unit=unit,
-        class_names=list(class_names) if task == Task.classification else [],
+        task=subject.task,
+        name=subject.name,
+        target_name=subject.target_name,
+        unit=subject.unit,
+        class_names=class_names if is_classes else [],
         model_id=_read_model_id(predictions),
-        data_hash=data_hash,
-        split_hash=split_hash,
+        data_hash=subject.data_hash,
+        split_hash=subject.split_hash,
         splits=splits,
-        beats_baseline=None
-        if test is None
-        else not any(loses_to(test, name, higher_is_better=higher) for name in deciding_metrics(metric)),
-        warnings=list_warnings(
-            task, splits, metric, higher_is_better=higher, ungrouped=count_ungrouped(predictions, Split.test)
-        ),
-        bootstrap=bootstrap,
-        confidence=confidence,
+        beats_baseline=_beats_baseline(splits.get(str(Split.test)), metric, higher_is_better=higher),
+        warnings=list_warnings(subject.task, splits, metric, higher_is_better=higher, ungrouped=ungrouped),
+        bootstrap=plan.bootstrap,
+        confidence=plan.confidence,
     )
+
+
+def _beats_baseline(test: SplitReport | None, metric: str, *, higher_is_better: bool) -> bool | None:
+    if test is None:
+        return None
+    return not any(loses_to(test, name, higher_is_better=higher_is_better) for name in deciding_metrics(metric))
 
 
 def _iterate_splits(predictions: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

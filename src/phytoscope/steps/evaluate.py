@@ -14,7 +14,7 @@ from phytoscope import __version__
 from phytoscope.data.cache.pixel_cache import PixelCache
 from phytoscope.evaluate.answers import judge_table
 from phytoscope.evaluate.checks import check_predictions
-from phytoscope.evaluate.report import evaluate_predictions
+from phytoscope.evaluate.report import ReportPlan, Subject, evaluate_predictions
 from phytoscope.evaluate.slices import choose_columns
 from phytoscope.evaluate.trust_report import measure_trust
 from phytoscope.models.meaning import Meaning
@@ -266,24 +266,21 @@ def report_predictions(
         name: What to call the model in the report.
     """
     more = {target.name: target.unit for target in predictor.meaning.targets[1:]}
-    return evaluate_predictions(
-        predictions,
+    description, wanted = predictor.description, config.evaluate
+    subject = Subject(
         task=config.data.task,
-        class_names=predictor.description.class_names,
-        target_name=predictor.description.target_name,
+        class_names=description.class_names,
+        target_name=description.target_name,
         unit=prepared.unit,
         name=name,
         data_hash=prepared.data_hash,
         split_hash=prepared.split_hash,
-        train_rows=add_more_targets(train_rows, more),
         more_targets=more,
-        deciles=config.evaluate.deciles,
-        confusions=config.evaluate.confusions,
-        bootstrap=config.evaluate.bootstrap,
-        confidence=config.evaluate.confidence,
-        seed=config.seed,
-        slices=config.evaluate.slices,
     )
+    plan = ReportPlan(
+        wanted.deciles, wanted.confusions, wanted.bootstrap, wanted.confidence, config.seed, wanted.slices
+    )
+    return evaluate_predictions(predictions, add_more_targets(train_rows, more), subject, plan)
 
 
 def add_more_targets(rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:

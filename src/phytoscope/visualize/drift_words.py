@@ -1,6 +1,5 @@
 """What a watch over new photographs says in words."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from phytoscope.schema.drift import DriftFinding, DriftKind, DriftReport, LookWindow, TruthReport, TruthWindow
@@ -214,8 +213,3 @@ def format_chance(p_value: float) -> str:
 
 def _format_chance(alpha: float) -> str:
     return f"{100 * alpha:.2g}\u00a0%"
-
-
-def list_reasons(reports: Sequence[DriftReport | TruthReport]) -> list[str]:
-    """Sentences that a reader must see, each once."""
-    return list(dict.fromkeys(reason for report in reports for reason in report.reasons))

@@ -5,11 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from factories.predictions import add_more_targets, make_classification, make_regression
+from factories.predictions import add_more_targets, evaluate_drawn, make_classification, make_regression
 from phytoscope.errors import ConfigError
 from phytoscope.evaluate.bootstrap import BootstrapPlan, GroupSampler
 from phytoscope.evaluate.intervals import find_worst_groups
-from phytoscope.evaluate.report import evaluate_predictions
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.schema.table import Task
 
@@ -19,12 +18,12 @@ FACTS = {"name": "run", "data_hash": "d", "split_hash": "s", "bootstrap": 200}
 
 def evaluate_classes(predictions, train_rows, **changes):
     settings = {"task": Task.classification, "class_names": NAMES, "target_name": "class", "unit": ""}
-    return evaluate_predictions(predictions, train_rows=train_rows, **{**settings, **FACTS, **changes})
+    return evaluate_drawn(predictions, train_rows, **{**settings, **FACTS, **changes})
 
 
 def evaluate_weights(predictions, train_rows, **changes):
     settings = {"task": Task.regression, "class_names": [], "target_name": "fresh_weight_g", "unit": "g"}
-    return evaluate_predictions(predictions, train_rows=train_rows, **{**settings, **FACTS, **changes})
+    return evaluate_drawn(predictions, train_rows, **{**settings, **FACTS, **changes})
 
 
 def test_class_numbers_lie_in_their_intervals():

@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from factories.predictions import add_more_targets, make_regression
+from factories.predictions import add_more_targets, evaluate_drawn, make_regression
 from phytoscope.errors import DataValidationError
 from phytoscope.evaluate.regression import measure_regression
-from phytoscope.evaluate.report import evaluate_predictions
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.schema.table import Task
 
@@ -24,8 +23,9 @@ def tables():
 
 def evaluate(predictions, train_rows, more=MORE) -> EvaluationReport:
     """The report of a weight with further targets."""
-    return evaluate_predictions(
+    return evaluate_drawn(
         predictions,
+        train_rows,
         task=Task.regression,
         class_names=[],
         target_name="fresh_weight",
@@ -33,7 +33,6 @@ def evaluate(predictions, train_rows, more=MORE) -> EvaluationReport:
         name="run",
         data_hash="d",
         split_hash="s",
-        train_rows=train_rows,
         more_targets=more,
     )
 

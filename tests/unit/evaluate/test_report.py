@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from factories.predictions import make_classification, make_regression
+from factories.predictions import evaluate_drawn, make_classification, make_regression
 from phytoscope.errors import ArtifactError, ConfigError
-from phytoscope.evaluate.report import evaluate_predictions, main_metric
+from phytoscope.evaluate.report import main_metric
 from phytoscope.schema.report import EvaluationReport
 from phytoscope.schema.table import Task
 
@@ -23,7 +23,7 @@ def evaluate_classes(predictions, train_rows, **changes):
         **FACTS,
         **changes,
     }
-    return evaluate_predictions(predictions, train_rows=train_rows, **settings)
+    return evaluate_drawn(predictions, train_rows, **settings)
 
 
 def evaluate_weights(predictions, train_rows, **changes):
@@ -35,7 +35,7 @@ def evaluate_weights(predictions, train_rows, **changes):
         **FACTS,
         **changes,
     }
-    return evaluate_predictions(predictions, train_rows=train_rows, **settings)
+    return evaluate_drawn(predictions, train_rows, **settings)
 
 
 def test_classification_report_has_every_split_with_its_baseline():

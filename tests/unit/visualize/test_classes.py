@@ -4,7 +4,9 @@ import itertools
 
 import pytest
 
+from factories.predictions import evaluate_drawn
 from factories.reports import build_classification
+from phytoscope.schema.table import Task
 from phytoscope.visualize.classes import plot_confusion_matrix, plot_per_class
 from phytoscope.visualize.style import save_figures
 
@@ -54,11 +56,9 @@ def test_class_without_images_is_still_listed():
     """A class that the test split lacks has a line without points."""
     run = build_classification(["a", "b", "c"], n_per_class=2, accuracy=1.0)
     rows = run.predictions.query("label != 'c' and split == 'test'")
-    from phytoscope.evaluate.report import evaluate_predictions
-    from phytoscope.schema.table import Task
-
-    report = evaluate_predictions(
+    report = evaluate_drawn(
         rows,
+        run.manifest.query("split == 'train'"),
         task=Task.classification,
         class_names=["a", "b", "c"],
         target_name="class",
@@ -66,7 +66,6 @@ def test_class_without_images_is_still_listed():
         name="",
         data_hash="",
         split_hash="",
-        train_rows=run.manifest.query("split == 'train'"),
     )
     ax = plot_per_class(report.splits["test"]).axes[0]
     assert sorted(label.get_text() for label in ax.get_yticklabels()) == ["a", "b", "c"]

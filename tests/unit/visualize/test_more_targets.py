@@ -5,8 +5,7 @@ import dataclasses
 import pytest
 
 from factories.pages import PageReader
-from factories.predictions import add_more_targets, make_history, make_regression, make_rejected
-from phytoscope.evaluate.report import evaluate_predictions
+from factories.predictions import add_more_targets, evaluate_drawn, make_history, make_regression, make_rejected
 from phytoscope.schema.table import Task
 from phytoscope.visualize.figures import draw_figures
 from phytoscope.visualize.html import render_report
@@ -23,8 +22,9 @@ def run():
     drawn, train_rows, manifest = make_regression()
     predictions, train_rows = add_more_targets(drawn, train_rows, names=(NAME, "leaves"))
     predictions.loc[predictions["split"] == "test", "target/leaves"] = None
-    report = evaluate_predictions(
+    report = evaluate_drawn(
         predictions,
+        train_rows,
         task=Task.regression,
         class_names=[],
         target_name="weight",
@@ -32,7 +32,6 @@ def run():
         name="run",
         data_hash="d",
         split_hash="s",
-        train_rows=train_rows,
         more_targets={NAME: "cm2", "leaves": ""},
     )
     return report, predictions, manifest

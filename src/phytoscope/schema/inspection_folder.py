@@ -5,10 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
-
-from phytoscope.errors import ArtifactError, storage_error
+from phytoscope.errors import ArtifactError
 from phytoscope.schema.artifact import clear_leftovers
+from phytoscope.schema.folder_lock import hold_folder
 
 
 @dataclass(frozen=True)
@@ -95,27 +94,19 @@ class InspectionFolder:
             StorageError: The place cannot be written.
         """
         self.check_own()
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self._lock, timeout=0)
-            lock.acquire()
-        except filelock.Timeout as error:
-            message = (
-                f"another phytoscope process writes an inspection to {str(self.root)!r}: wait for it, or choose "
-                "another --output."
-            )
-            raise ArtifactError(message) from error
-        except OSError as error:
-            raise storage_error(self.root, error) from error
-        try:
-            clear_leftovers(self.root)
-            yield
-        finally:
-            if not self.report.is_file():
-                self._lock.unlink(missing_ok=True)
-            lock.release()
-            if self.root.is_dir() and not any(self.root.iterdir()):
-                self.root.rmdir()
+        taken = (
+            f"another phytoscope process writes an inspection to {str(self.root)!r}: wait for it, or choose another "
+            "--output."
+        )
+        with hold_folder(self._lock, taken):
+            try:
+                clear_leftovers(self.root)
+                yield
+            finally:
+                if not self.report.is_file():
+                    self._lock.unlink(missing_ok=True)
+                if self.root.is_dir() and not any(self.root.iterdir()):
+                    self.root.rmdir()
 
     @property
     def _lock(self) -> Path:

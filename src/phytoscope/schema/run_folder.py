@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from phytoscope.errors import ArtifactError, storage_error
 from phytoscope.schema.artifact import clear_leftovers, hash_file, read_json, write_json
+from phytoscope.schema.folder_lock import hold_folder
 
 STEPS = ("prepare", "train", "evaluate", "package")
 
@@ -234,23 +233,14 @@ class RunFolder:
             ArtifactError: Another process works here, or the folder holds files that are not a run's.
             StorageError: The place cannot be written.
         """
+        taken = f"another phytoscope process works in {str(self.root)!r}: wait for it, or choose another paths.run_dir."
         try:
             self._check_own()
-            self.root.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.root / ".lock", timeout=0)
-            lock.acquire()
-        except filelock.Timeout as error:
-            message = (
-                f"another phytoscope process works in {str(self.root)!r}: wait for it, or choose another paths.run_dir."
-            )
-            raise ArtifactError(message) from error
         except OSError as error:
             raise storage_error(self.root, error) from error
-        try:
+        with hold_folder(self.root / ".lock", taken):
             self._clear_leftovers()
             yield
-        finally:
-            lock.release()
 
     def _check_own(self) -> None:
         # Steps replace whole folders such as `package/`: they must be ours.

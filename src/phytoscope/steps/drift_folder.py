@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import filelock
 import numpy as np
 import pandas as pd
 
 from phytoscope.errors import ArtifactError, storage_error
 from phytoscope.schema.artifact import clear_leftovers, read_json, write_atomic, write_folder_atomic, write_json
 from phytoscope.schema.drift import DriftReport
+from phytoscope.schema.folder_lock import hold_folder
 from phytoscope.schema.table import SHA256, Task
 from phytoscope.steps.drift_parts import (
     ANSWERS_NAME,
@@ -104,25 +104,16 @@ class MonitorFolder:
             ArtifactError: Another process works here, or the folder holds files that are not a monitor's.
             StorageError: The place cannot be written.
         """
+        taken = f"another phytoscope process works in {str(self.root)!r}: wait for it, or choose another --monitor."
         try:
             self._check_own()
-            self.root.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.root / ".lock", timeout=0)
-            lock.acquire()
-        except filelock.Timeout as error:
-            message = (
-                f"another phytoscope process works in {str(self.root)!r}: wait for it, or choose another --monitor."
-            )
-            raise ArtifactError(message) from error
         except OSError as error:
             raise storage_error(self.root, error) from error
-        try:
+        with hold_folder(self.root / ".lock", taken):
             for folder in (self.root, self.looks, self.waiting):
                 if folder.is_dir():
                     clear_leftovers(folder)
             yield
-        finally:
-            lock.release()
 
     def _check_own(self) -> None:
         if self.root.exists() and not self.root.is_dir():

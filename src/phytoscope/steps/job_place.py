@@ -6,11 +6,10 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-import filelock
-
-from phytoscope.errors import ArtifactError, ClusterError, ConfigError, storage_error
+from phytoscope.errors import ClusterError, ConfigError
 from phytoscope.schema.config import RunConfig
 from phytoscope.schema.engine import EngineKind
+from phytoscope.schema.folder_lock import hold_folder
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.steps.context import RunContext
 from phytoscope.steps.ray_ranks import check_ray_training, trains_on_ray
@@ -70,19 +69,9 @@ def at_work(run: RunFolder, prepared: Path) -> Iterator[None]:
             "file system that all machines see under the same path, or leave out engine.address to use one machine."
         )
         raise ClusterError(message)
-    try:
-        run.root.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(run.root / _LOCK, timeout=_PATIENCE_SECONDS)
-        lock.acquire()
-    except filelock.Timeout as error:
-        message = (
-            f"another worker still works in {str(run.root)!r} after {_PATIENCE_SECONDS:.0f} s: end it, and run the "
-            "same command again; it goes on."
-        )
-        raise ArtifactError(message) from error
-    except OSError as error:
-        raise storage_error(run.root, error) from error
-    try:
+    taken = (
+        f"another worker still works in {str(run.root)!r} after {_PATIENCE_SECONDS:.0f} s: end it, and run the same "
+        "command again; it goes on."
+    )
+    with hold_folder(run.root / _LOCK, taken, patience_s=_PATIENCE_SECONDS):
         yield
-    finally:
-        lock.release()

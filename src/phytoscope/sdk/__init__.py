@@ -1,1 +1,1 @@
-"""What Python programs and notebooks call: read, inspect, split, train and evaluate, over the same steps as the commands."""
+"""What Python programs and notebooks call: read, inspect, split, train, evaluate; the same steps as the commands."""

@@ -1,7 +1,6 @@
 """The features way: views of each image go through the backbone once, and the head is fitted to their features."""
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,25 +10,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phytoscope.data.datamodule import Samples
-from phytoscope.errors import TrainingError
 from phytoscope.schema.artifact import write_atomic
 from phytoscope.schema.choices import AugmentPreset, Sampling
+from phytoscope.schema.config import RunConfig
 from phytoscope.schema.table import Task
-from phytoscope.train.features.axes import Axes, fit_axes
 from phytoscope.train.features.extraction import FeatureExtraction, keep_bound, open_extraction
-from phytoscope.train.features.solver import HeadSolver, LinearHead
+from phytoscope.train.features.head import ChosenHead, HeadRows, choose_head
 from phytoscope.train.job import TrainingJob
 from phytoscope.train.plain import build_task
 from phytoscope.train.speed.threads import use_threads
-from phytoscope.train.tasks import SMOOTHED, PlantTask
 
-WEAKER = tuple(10.0 ** (place / 2) for place in range(0, -11, -1))
-"""Strengths of the penalty that are tried first, for inputs of standard deviation 1; each solution starts the next."""
-STRONGER = tuple(10.0 ** (place / 2) for place in range(1, 8))
-"""Strengths that are tried when the strongest of the others was the best, as it is for few images."""
-_PATIENCE = 2
-# Closer than this no answer changes any more, and half of the steps would be spent there.
-_CLOSE_ENOUGH = 1e-4
 # Measured on leaves: beyond two thousand images augmented views cost time and brought nothing.
 _VIEWED_IMAGES, _MOST_VIEWS = 2400, 8
 
@@ -77,30 +67,21 @@ def choose_views(job: TrainingJob) -> int:
         job: `trainer.views` is taken where it is given; else the more the fewer images there are, eight at most and
             none for more than 2,400 images, nor where images are not augmented.
     """
-    trainer = job.config.trainer
-    if job.config.data.augment is AugmentPreset.none:
+    return count_views(job.config, len(job.train))
+
+
+def count_views(config: RunConfig, images: int) -> int:
+    """The same, where there is no job yet.
+
+    Args:
+        config: `trainer.views` and `data.augment` are read.
+        images: Training images.
+    """
+    if config.data.augment is AugmentPreset.none:
         return 0
-    if trainer.views is not None:
-        return trainer.views
-    return min(_MOST_VIEWS, _VIEWED_IMAGES // max(1, len(job.train)))
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What the head learns from, or is chosen by: inputs (N, features + covariates), and answers."""
-
-    inputs: Tensor
-    target: Tensor
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """The head of the best strength."""
-
-    head: LinearHead
-    strength: float
-    value: float
-    tried: int
+    if config.trainer.views is not None:
+        return config.trainer.views
+    return min(_MOST_VIEWS, _VIEWED_IMAGES // max(1, images))
 
 
 def _fit(job: TrainingJob, views: int, *, write_history: bool) -> None:
@@ -112,19 +93,14 @@ def _fit(job: TrainingJob, views: int, *, write_history: bool) -> None:
         keep_bound(job)
     began = time.monotonic()
     task = build_task(job)
-    axes = fit_axes(seen.inputs)
     rows: list[dict[str, float]] = []
-    try:
-        chosen = _choose_strength(task, axes, seen, val, rows)
-    finally:
-        task.train(False)
+    chosen = choose_head(task, seen, val, rows)
     if write_history:
         with write_atomic(job.history_path) as temporary:
             pd.DataFrame(rows).to_csv(temporary, index=False)
-    weight, bias = axes.fold(chosen.head.weight, chosen.head.bias)
     with torch.no_grad():
-        job.network.head.weight.copy_(weight)
-        job.network.head.bias.copy_(bias)
+        job.network.head.weight.copy_(chosen.weight)
+        job.network.head.bias.copy_(chosen.bias)
     _say(job, extraction, chosen, views, task.chosen_by, time.monotonic() - began)
 
 
@@ -145,7 +121,7 @@ def _limit(job: TrainingJob) -> Samples:
     )
 
 
-def _collect(job: TrainingJob, extraction: FeatureExtraction, samples: Samples, views: int | None) -> _Seen:
+def _collect(job: TrainingJob, extraction: FeatureExtraction, samples: Samples, views: int | None) -> HeadRows:
     """Inputs and answers of images as they are and, unless `views` is None, of their augmented views."""
     network, device = job.network, extraction.device
     blocks: list[NDArray[Any]] = []
@@ -162,10 +138,10 @@ def _collect(job: TrainingJob, extraction: FeatureExtraction, samples: Samples, 
     if network.covariate_dim > 0:
         features = torch.cat([features.float(), torch.cat(covariates).to(device)], dim=1)
     target = torch.tensor(samples.target, device=device)
-    return _Seen(features, target.repeat(len(blocks), *(1 for _ in samples.target.shape[1:])))
+    return HeadRows(features, target.repeat(len(blocks), *(1 for _ in samples.target.shape[1:])))
 
 
-def _balance(job: TrainingJob, seen: _Seen) -> _Seen:
+def _balance(job: TrainingJob, seen: HeadRows) -> HeadRows:
     """Every class equally often where the settings want it: rows of rare classes come again, in turn."""
     if job.meaning.task is not Task.classification or job.config.task.sampling is not Sampling.balanced:
         return seen
@@ -174,7 +150,7 @@ def _balance(job: TrainingJob, seen: _Seen) -> _Seen:
     quota = -(-len(classes) // len(present))
     drawn = np.concatenate([np.resize(np.flatnonzero(classes == label), quota) for label in present])
     rows = torch.from_numpy(drawn).to(seen.target.device)
-    return _Seen(seen.inputs[rows], seen.target[rows])
+    return HeadRows(seen.inputs[rows], seen.target[rows])
 
 
 def _hide(job: TrainingJob, covariates: Tensor, view: int) -> Tensor:
@@ -190,45 +166,8 @@ def _hide(job: TrainingJob, covariates: Tensor, view: int) -> Tensor:
     return hidden
 
 
-def _choose_strength(task: PlantTask, axes: Axes, seen: _Seen, val: _Seen, rows: list[dict[str, float]]) -> _Chosen:
-    task.to(seen.inputs.device)
-    solver = HeadSolver(axes, axes.turn(seen.inputs), seen.target, task.compute_loss, task.network.head.out_features)
-    val_turned = axes.turn(val.inputs)
-    best: _Chosen | None = None
-    for strengths in (WEAKER, STRONGER):
-        if best is not None and best.strength < WEAKER[0]:
-            break
-        worse = 0
-        for strength in strengths:
-            # Some losses are different while training; dropout has no part in it, as the loss is all that is called.
-            task.train()
-            loss = solver.solve(strength, tolerance=_CLOSE_ENOUGH)
-            task.eval()
-            row = _measure(task, solver.head(val_turned), val.target)
-            rows.append({"epoch": len(rows), "train/loss": loss, **row, "strength": strength})
-            worse += 1
-            if best is None or row[SMOOTHED] < best.value:
-                best, worse = _Chosen(solver.head, strength, row[SMOOTHED], 0), 0
-            if worse >= _PATIENCE:
-                break
-    if best is None:
-        message = "no strength of the penalty could be tried: report it."
-        raise TrainingError(message)
-    return _Chosen(best.head, best.strength, best.value, len(rows))
-
-
-def _measure(task: PlantTask, outputs: Tensor, target: Tensor) -> dict[str, float]:
-    metrics = task.measure(outputs.double().cpu().numpy(), target.cpu().numpy())
-    values = {metric.name: metric.value for metric in metrics if metric.value is not None}
-    return {
-        "val/loss": float(task.compute_loss(outputs, target)),
-        **{f"val/{name}": value for name, value in values.items()},
-        SMOOTHED: values[task.chosen_by],
-    }
-
-
 def _say(
-    job: TrainingJob, extraction: FeatureExtraction, chosen: _Chosen, views: int, metric: str, seconds: float
+    job: TrainingJob, extraction: FeatureExtraction, chosen: ChosenHead, views: int, metric: str, seconds: float
 ) -> None:
     runtime = extraction.computed_by
     if runtime is None:

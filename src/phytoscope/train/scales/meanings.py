@@ -83,11 +83,12 @@ def choose_scales(
     return dataclasses.replace(meaning, targets=tuple(targets))
 
 
-def settle_meaning(job: TrainingJob) -> Meaning:
+def settle_meaning(job: TrainingJob, outputs: NDArray[np.float64] | None = None) -> Meaning:
     """Corrects the way back to the user's units by what the trained network says of the validation rows.
 
     Args:
         job: The trained job.
+        outputs: What it says of them, shape (N, targets), where that is known; computed when None.
 
     Returns:
         Its meaning with residuals for each scale, where they help, and with sums weighted by how far each answer was
@@ -99,7 +100,8 @@ def settle_meaning(job: TrainingJob) -> Meaning:
     smeared = config.unbiased and config.loss not in (*LINKED_LOSSES, RegressionLoss.quantile)
     if not smeared and meaning.sums is None:
         return meaning
-    outputs = compute_outputs(job.network, job.val)
+    if outputs is None:
+        outputs = compute_outputs(job.network, job.val)
     # Where no groups are known, every image is one.
     groups = job.val.group_ids if len(job.val.group_ids) > 0 else tuple(map(str, range(len(job.val))))
     columns = [

@@ -1,22 +1,24 @@
 """The `phytoscope` command: arguments in, sentences and exit codes out. Heavy imports wait until they are needed."""
 
 import os
+import re
 import sys
-import traceback
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from phytoscope import __version__
 from phytoscope.cli.adapters_command import adapters
 from phytoscope.cli.cache_commands import cache_app
+from phytoscope.cli.command import CommandApp
 from phytoscope.cli.compare_command import compare
-from phytoscope.cli.compose import settings
+from phytoscope.cli.completion import complete_in_bash
 from phytoscope.cli.cross_validate_command import cross_validate
 from phytoscope.cli.data_commands import data_app
 from phytoscope.cli.demo_command import demo
+from phytoscope.cli.doctor_command import doctor
 from phytoscope.cli.drift_commands import drift_app
+from phytoscope.cli.ending import run_to_end
 from phytoscope.cli.explain_command import explain
 from phytoscope.cli.export_command import export
 from phytoscope.cli.fetch_commands import fetch, import_labels, list_datasets
@@ -29,19 +31,24 @@ from phytoscope.cli.records_commands import records_app
 from phytoscope.cli.registry_commands import models, promote, register, rollback
 from phytoscope.cli.run_commands import evaluate, prepare, run, train
 from phytoscope.cli.serve_commands import keys_app, serve
+from phytoscope.cli.settings_command import settings
 from phytoscope.cli.suggest_command import suggest
 from phytoscope.cli.sweep_command import sweep
-from phytoscope.cli.terminal import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USER, err, out, show_log
+from phytoscope.cli.terminal import EXIT_CODES, out, show_log
 from phytoscope.cli.track_commands import track_app
-from phytoscope.errors import PhytoscopeError
 
-app = typer.Typer(
-    name="phytoscope",
-    help="From plant photographs to answers: leaf diseases and plant weights, on a laptop, without a network.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
+_HELP = """From plant photographs to answers: leaf diseases and plant weights, on a laptop, without a network.
+
+Examples:
+    phytoscope doctor
+    phytoscope demo
+    phytoscope inspect leaves/
+    phytoscope run data=folder data.root=leaves
+    phytoscope predict runs/TIME-NAME/package photos/ --output answers.csv
+    phytoscope models --json
+"""
+_CODES = "; ".join(f"{code} {re.split('[;:.]', meaning)[0]}" for code, meaning in EXIT_CODES.items())
+app = CommandApp(name="phytoscope", help=_HELP, epilog=f"Exit codes: {_CODES}.")
 for _command in (
     inspect,
     run,
@@ -63,6 +70,7 @@ for _command in (
     serve,
     demo,
     settings,
+    doctor,
 ):
     app.command()(_command)
 data_app.command("list")(list_datasets)
@@ -100,18 +108,12 @@ def _root(
 
 
 def main() -> None:
-    """Runs the command line: exit code 0 on success, 2 on a user's mistake, 130 after Ctrl-C, 1 on a bug of ours."""
-    try:
-        app()
-    except PhytoscopeError as error:
-        err.print(f"[red]Error:[/] {escape(str(error))}")
-        sys.exit(EXIT_USER)
-    except SystemExit as stop:
-        # The command-line library turns Ctrl-C into this exit code without a word.
-        if stop.code == EXIT_INTERRUPTED:
-            err.print("Interrupted. Finished steps and epochs are kept: the same command continues.")
-        raise
-    except Exception:
-        err.print(escape(traceback.format_exc()))
-        err.print(f"[red]This is a bug of phytoscope {__version__}.[/] Please report it with the text above.")
-        sys.exit(EXIT_BUG)
+    """Runs the command line; `terminal.EXIT_CODES` says what its exit codes mean."""
+    if complete_in_bash():
+        return
+    if "GITHUB_ACTIONS" in os.environ and "FORCE_COLOR" not in os.environ:
+        from typer import rich_utils
+
+        # The library would colour its help for a log file there.
+        rich_utils.FORCE_TERMINAL = None
+    sys.exit(run_to_end(app))

@@ -6,6 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from phytoscope.cli.compose import Settings
+from phytoscope.cli.json_output import AsJson, print_json
 from phytoscope.cli.terminal import err, out
 
 if TYPE_CHECKING:
@@ -24,14 +25,15 @@ _WORDS = {
 }
 
 
-def adapters(settings: Settings = None) -> None:
+def adapters(settings: Settings = None, as_json: AsJson = False) -> None:
     """Show what each adapter trains of a backbone, and how large its file is. Needs no data and no weights.
 
-    [bold]Examples[/]
+    Settings: adapt, model
 
-    phytoscope adapters model=resnet18
-
-    phytoscope adapters model=mobilenetv3_small adapt.rank=4 adapt.stages=2
+    Examples:
+        phytoscope adapters model=resnet18
+        phytoscope adapters model=mobilenetv3_small adapt.rank=4 adapt.stages=2
+        phytoscope adapters model=resnet18 --json
     """
     from phytoscope.configs import compose_config
 
@@ -41,25 +43,39 @@ def adapters(settings: Settings = None) -> None:
     config = compose_config(words)
     with err.status("Starting"):
         from phytoscope.schema.choices import AdaptKind
+    # Each row is what `adapt=KIND` gives, so its preset counts too.
+    found = {
+        kind.value: _count(config.model, compose_config([*words, f"adapt={kind.value}"]).adapt, classes)
+        for kind in AdaptKind
+    }
+    counts = {kind: count for kind, count in found.items() if not isinstance(count, str)}
+    left_out = {kind: count for kind, count in found.items() if isinstance(count, str)}
+    plain = next((count.plain for count in counts.values()), 0)
+    if as_json:
+        rows = [
+            {
+                "adapt": kind,
+                "trains": _WORDS[kind],
+                "trained_parameters": count.backbone + count.head,
+                "share": count.share,
+                "file_bytes": count.file_bytes,
+            }
+            for kind, count in counts.items()
+        ]
+        about = {"backbone": config.model.backbone, "classes": classes, "parameters": plain}
+        print_json(about | {"adapters": rows, "left_out": left_out})
+        return
     table = Table(title=f"{config.model.backbone}, head of {classes} classes", title_justify="left")
     table.add_column("adapt")
     table.add_column("trained beside the head")
     for heading in ("trained", "share", "file"):
         table.add_column(heading, justify="right", no_wrap=True)
-    left_out, plain = [], 0
-    for kind in AdaptKind:
-        # Each row is what `adapt=KIND` gives, so its preset counts too.
-        adapt = compose_config([*words, f"adapt={kind.value}"]).adapt
-        count = _count(config.model, adapt, classes)
-        if isinstance(count, str):
-            left_out.append(count)
-            continue
+    for kind, count in counts.items():
         numbers = (f"{count.backbone + count.head:,}", f"{100 * count.share:.2f} %", _word_size(count.file_bytes))
-        plain = count.plain
-        table.add_row(kind.value, _WORDS[kind.value], *numbers)
+        table.add_row(kind, _WORDS[kind], *numbers)
     out.print(table)
     out.print(f"Adapters are folded in after training: the finished network always has {plain:,} parameters.")
-    for reason in left_out:
+    for reason in left_out.values():
         out.print(f"Left out: {escape(reason)}")
 
 

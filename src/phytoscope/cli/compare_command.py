@@ -8,7 +8,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from phytoscope.cli.addresses import keep_here, read_here
+from phytoscope.cli.addresses import read_here
+from phytoscope.cli.json_output import AsJson, list_files, print_json
+from phytoscope.cli.options import write_to
 from phytoscope.cli.terminal import err, out
 from phytoscope.schema.table import Split
 
@@ -26,8 +28,7 @@ class ComparedSplit(StrEnum):
     test = "test"
 
 
-# One argument for each option of the command.
-def compare(
+def compare(  # noqa: PLR0913 (one for each option)
     first: Annotated[
         Path,
         typer.Argument(callback=read_here, help="Folder of a run, or its predictions.parquet.", metavar="A"),
@@ -37,12 +38,7 @@ def compare(
     split: Annotated[ComparedSplit, typer.Option("--split", help="Which photographs.")] = ComparedSplit.test,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            callback=keep_here,
-            help="Folder for comparison.html, comparison.json and disagreements.csv.",
-        ),
+        write_to("Folder for comparison.html, comparison.json and disagreements.csv.", "DIR"),
     ] = None,
     slices: Annotated[
         list[str] | None, typer.Option("--slice", help="Column by which to ask who wins where; may be repeated.")
@@ -52,18 +48,17 @@ def compare(
     ] = 1000,
     confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Compare two models on the same photographs: who is better, by how much, and who wins where.
-
-    [bold]Examples[/]
-
-    phytoscope compare runs/TIME-plain runs/TIME-field_ready
-
-    phytoscope compare runs/A runs/B --output comparison --slice camera
 
     Photographs are matched by their name, and only those in the chosen split of both runs are compared. The interval
     comes from drawing whole plants or leaves, the same ones for both models: where it holds 0, no difference can be
     told. The exit code is 0 whichever is better.
+
+    Examples:
+        phytoscope compare runs/TIME-plain runs/TIME-field_ready
+        phytoscope compare runs/A runs/B --output comparison --slice camera
     """
     with err.status("Comparing"):
         from phytoscope.evaluate.bootstrap import BootstrapPlan
@@ -80,6 +75,10 @@ def compare(
                 output=output,
             )
         )
+    if as_json:
+        page = None if output is None else output / PAGE_FILE
+        print_json(comparison.to_dict() | {"summary": word_summary(comparison), "files": list_files(page=page)})
+        return
     out.print(escape(word_summary(comparison)), style="bold")
     out.print(escape(f"Compared: {word_basis(comparison)}"))
     out.print(escape(word_counts(comparison)))

@@ -1,13 +1,15 @@
 """`phytoscope cross-validate`: how good is it on plants it never saw, over all of them?"""
 
 import shlex
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from rich.markup import escape
 from rich.table import Table
 
 from phytoscope.cli.compose import Settings, compose
+from phytoscope.cli.json_output import AsJson, list_files, print_json
+from phytoscope.cli.run_commands import Fresh
+from phytoscope.cli.run_summary import summarize_split
 from phytoscope.cli.terminal import TerminalProgress, err, out, say
 
 if TYPE_CHECKING:
@@ -16,20 +18,17 @@ if TYPE_CHECKING:
 
 def cross_validate(
     settings: Settings = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start a new run even if one with the same settings exists.")
-    ] = False,
+    fresh: Fresh = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train one network a fold, predict each image by one that never saw its plant, and pack all of them together.
 
-    [bold]Examples[/]
-
-    phytoscope cross-validate data=plantvillage data.root=DIR
-
-    phytoscope cross-validate data=table data.table=FILE data.images=DIR data.target=COLUMN data.group_by=plant_id
-
     The test split has no part in it, until the networks are evaluated together. Interrupted? The same command
     continues; finished folds are kept.
+
+    Examples:
+        phytoscope cross-validate data=plantvillage data.root=DIR
+        phytoscope cross-validate data=table data.table=FILE data.images=DIR data.target=COLUMN data.group_by=plant_id
     """
     config = compose(settings)
     with err.status("Starting"):
@@ -42,8 +41,21 @@ def cross_validate(
         result = work(RunContext(config, run, progress, say))
     finally:
         progress.finish()
-    _show(result)
     folder = result.folder
+    if as_json:
+        places = {"predictions": folder.predictions, "metrics": folder.metrics, "package": folder.ensemble.package}
+        summary = {"run_dir": run.root, "n_folds": result.n_folds, "metrics": result.metrics.to_dict("records")}
+        report = result.report
+        print_json(
+            summary
+            | {
+                "test": None if report is None else summarize_split(report, "test"),
+                "warnings": [] if report is None else report.warnings,
+                "files": list_files(**places),
+            }
+        )
+        return
+    _show(result)
     out.print(f"\nPredictions: {escape(str(folder.predictions))}")
     out.print(f"Metrics:     {escape(str(folder.metrics))}")
     out.print(f"Package:     {escape(str(folder.ensemble.package))}")

@@ -1,12 +1,15 @@
 """`phytoscope data ...`: what belongs to the data themselves, before and beside every run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from phytoscope.cli.addresses import keep_here, read_here
+from phytoscope.cli.addresses import read_here
+from phytoscope.cli.command import CommandApp
+from phytoscope.cli.json_output import AsJson, list_files, print_json
+from phytoscope.cli.options import Overwrite, refuse_existing, write_to
 from phytoscope.cli.terminal import EXIT_FINDINGS, out
 from phytoscope.errors import ConfigError
 from phytoscope.schema.artifact import resolve_path
@@ -14,11 +17,13 @@ from phytoscope.schema.artifact import resolve_path
 if TYPE_CHECKING:
     from phytoscope.data.versions import ManifestDiff
 
-data_app = typer.Typer(
-    help="Fetch public data sets, import other layouts, compare versions of the data.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-)
+_HELP = """Fetch public data sets, import other layouts, compare versions of the data.
+
+Examples:
+    phytoscope data list
+    phytoscope data fetch plantvillage
+"""
+data_app = CommandApp(help=_HELP)
 _EXAMPLES = 3
 _SHOWN_HASH = 12
 
@@ -34,34 +39,39 @@ def diff(
     after: Annotated[Path, typer.Argument(callback=read_here, help="The same of the later version.", metavar="B")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", callback=keep_here, help="Table of all changes to write: .csv or .json."),
+        write_to("Table of all changes to write: .csv or .json.", "FILE"),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what changed from one version of the data to another: added, removed, relabelled, renamed, regrouped.
 
-    [bold]Example[/]
-
-    phytoscope data diff runs/spring runs/autumn --output changes.csv
-
     Exit code 0 when nothing changed, 3 when something did.
+
+    Examples:
+        phytoscope data diff runs/spring runs/autumn --output changes.csv
+        phytoscope data diff runs/spring runs/autumn --json
     """
     from phytoscope.data.versions import compare_manifests, read_version
 
     target = None if output is None else _check_output(output, overwrite=overwrite)
     tables = [read_version(resolve_path(str(path), name)) for path, name in ((before, "A"), (after, "B"))]
     found = compare_manifests(*tables)
-    for name, digest, rows in (("A", found.hash_before, found.rows_before), ("B", found.hash_after, found.rows_after)):
-        out.print(f"{name}: data {digest[:_SHOWN_HASH]}, {rows} images")
-    _show(found)
     if target is not None:
         _write(found, target)
-        out.print(f"All changes: {escape(str(target))}")
+    if as_json:
+        print_json(_describe(found) | {"files": list_files(changes=target)})
+    else:
+        _show(found)
+        if target is not None:
+            out.print(f"All changes: {escape(str(target))}")
     if not found.is_equal:
         raise typer.Exit(EXIT_FINDINGS)
 
 
 def _show(found: "ManifestDiff") -> None:
+    for name, digest, count in (("A", found.hash_before, found.rows_before), ("B", found.hash_after, found.rows_after)):
+        out.print(f"{name}: data {digest[:_SHOWN_HASH]}, {count} images")
     if found.is_equal:
         out.print("Nothing changed.")
     for verb, names in (("added", found.added_columns), ("removed", found.removed_columns)):
@@ -94,8 +104,7 @@ def _check_output(output: Path, *, overwrite: bool) -> Path:
         message = f"the output {str(output)!r} must end in .csv or .json."
         raise ConfigError(message)
     if target.exists() and not overwrite:
-        message = f"the output {str(output)!r} exists: choose another name, or add --overwrite to replace it."
-        raise ConfigError(message)
+        raise refuse_existing(output)
     return target
 
 
@@ -106,7 +115,11 @@ def _write(found: "ManifestDiff", target: Path) -> None:
         with write_atomic(target) as temporary:
             found.changes.to_csv(temporary, index=False)
         return
-    content = {
+    write_json(target, _describe(found))
+
+
+def _describe(found: "ManifestDiff") -> dict[str, Any]:
+    return {
         "before": {"hash": found.hash_before, "images": found.rows_before},
         "after": {"hash": found.hash_after, "images": found.rows_after},
         "counts": found.counts,
@@ -115,4 +128,3 @@ def _write(found: "ManifestDiff", target: Path) -> None:
         "removed_columns": list(found.removed_columns),
         "changes": found.changes.to_dict("records"),
     }
-    write_json(target, content)

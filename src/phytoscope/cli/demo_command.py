@@ -7,23 +7,32 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from phytoscope.cli.addresses import keep_here
 from phytoscope.cli.compose import compose
-from phytoscope.cli.inspect_command import inspect_and_tell
+from phytoscope.cli.inspect_command import look_at_data, tell_findings
+from phytoscope.cli.json_output import AsJson, print_json
+from phytoscope.cli.options import write_to
 from phytoscope.cli.run_commands import report_result, start_run
+from phytoscope.cli.run_summary import summarize_run
 from phytoscope.cli.terminal import TerminalProgress, out, say
 from phytoscope.schema.artifact import resolve_path
 
 
 def demo(
     output: Annotated[
-        Path, typer.Option(callback=keep_here, help="Folder for the drawn data and the two runs.")
+        Path,
+        write_to("Folder for the drawn data and the two runs.", "DIR"),
     ] = Path("demo_output"),
     leaves: Annotated[int, typer.Option(min=6, help="Leaves per class (three photographs each).")] = 24,
     plants: Annotated[int, typer.Option(min=20, help="Plants on the scale (two photographs each).")] = 120,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawings and of the training.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
-    """Draw leaves with lesions and rosettes of known weight, inspect them, and run both tasks: no data, no network."""
+    """Draw leaves with lesions and rosettes of known weight, inspect them, and run both tasks: no data, no network.
+
+    Examples:
+        phytoscope demo
+        phytoscope demo --leaves 12 --plants 40 --output small
+    """
     from phytoscope.data.synthetic import draw_field_leaves, draw_leaf_dataset, draw_rosette_dataset
 
     folder = resolve_path(str(output), "--output") / f"leaves{leaves}-plants{plants}-seed{seed}"
@@ -53,7 +62,8 @@ def demo(
     )
     for kind, root, name, _ in tasks:
         words = [f"data={kind}", f"data.root={root}", f"name={name}", *common]
-        inspect_and_tell(compose(words), output=folder / f"inspect-{name}")
+        found = look_at_data(compose(words), output=folder / f"inspect-{name}")
+        tell_findings(*found)
     out.print()
     runs = [
         start_run(
@@ -61,6 +71,9 @@ def demo(
         )
         for kind, root, name, more in tasks
     ]
+    if as_json:
+        print_json({"folder": folder, "runs": [summarize_run(run) for run in runs]})
+        return
     for title, run in zip(("Leaf disease", "Plant weight"), runs, strict=True):
         out.print(f"\n[bold]{title}[/]")
         report_result(run)

@@ -1,24 +1,30 @@
 """`phytoscope drift`: whether new photographs, and the answers, are still like those the model was measured on."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from phytoscope.cli.addresses import keep_here
+from phytoscope.cli.command import CommandApp
+from phytoscope.cli.json_output import AsJson, print_json
+from phytoscope.cli.options import BatchSize, Uri
 from phytoscope.cli.terminal import EXIT_FINDINGS, TerminalProgress, err, out, say
 
 if TYPE_CHECKING:
     from phytoscope.schema.drift import DriftReport
     from phytoscope.steps.drift import DriftLook
+    from phytoscope.steps.drift_truth import TruthAdded
 
-drift_app = typer.Typer(
-    help="Watch whether new photographs are still like those the model was measured on.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-)
+_HELP = """Watch whether new photographs are still like those the model was measured on.
+
+Examples:
+    phytoscope drift look runs/TIME-NAME/package incoming/ --monitor watch
+    phytoscope drift show watch
+"""
+drift_app = CommandApp(help=_HELP)
 _SHOWN_UNREADABLE = 3
 _SHOWN_NEAREST = 3
 
@@ -32,11 +38,14 @@ def look(  # noqa: PLR0913 (one for each option)
     images: Annotated[
         list[Path],
         typer.Argument(
-            callback=keep_here, help="New photographs: folders, files, or a table that names them.", metavar="PATH..."
+            callback=keep_here, help="New photographs: folders, files, or a table that names them.", metavar="PATH"
         ),
     ],
     monitor: Annotated[
-        Path, typer.Option("--monitor", "-m", callback=keep_here, help="Folder in which this model is watched.")
+        Path,
+        typer.Option(
+            "--monitor", "-m", callback=keep_here, help="Folder in which this model is watched.", metavar="DIR"
+        ),
     ],
     *,
     table: Annotated[
@@ -45,11 +54,14 @@ def look(  # noqa: PLR0913 (one for each option)
             "--table",
             callback=keep_here,
             help="Table with file names, groups, and what the model sees beside the image.",
+            metavar="FILE",
         ),
     ] = None,
     group_by: Annotated[
         list[str] | None,
-        typer.Option("--group-by", help="Column that names the plant or leaf of a photograph; may be repeated."),
+        typer.Option(
+            "--group-by", help="Column that names the plant or leaf of a photograph; may be repeated.", metavar="COLUMN"
+        ),
     ] = None,
     group_pattern: Annotated[
         str | None,
@@ -65,22 +77,21 @@ def look(  # noqa: PLR0913 (one for each option)
     ] = 1000,
     draws: Annotated[int, typer.Option(min=99, help="Permutations behind each significance.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all draws.")] = 0,
-    uri: Annotated[str | None, typer.Option("--uri", help="MLflow store of the registry, for models:/NAME.")] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images per step.")] = 32,
+    uri: Uri = None,
+    batch_size: BatchSize = 32,
+    as_json: AsJson = False,
 ) -> None:
     """Answer for new photographs and say whether they have changed.
-
-    [bold]Examples[/]
-
-    phytoscope drift look runs/TIME-NAME/package incoming/ --monitor watch
-
-    phytoscope drift look models:/leaves@champion incoming/ --monitor watch --table plants.csv --group-by plant
 
     Call it as often as you like, for example every night: photographs of earlier looks are not counted twice, and the
     chance of a false alarm is that of all looks together. Say which photographs show one plant or leaf (--group-by or
     --group-pattern): ten photographs of one plant are not ten plants.
 
     The exit code is 0 when nothing has changed or too few photographs are new, 3 when something has changed.
+
+    Examples:
+        phytoscope drift look runs/TIME-NAME/package incoming/ --monitor watch
+        phytoscope drift look models:/leaves@champion incoming/ --monitor watch --table plants.csv --group-by plant
     """
     with err.status("Loading"):
         from phytoscope.schema.operate import MonitorConfig
@@ -113,7 +124,11 @@ def look(  # noqa: PLR0913 (one for each option)
         )
     finally:
         progress.finish()
-    _report_look(found)
+    if as_json:
+        names = ("n_own", "n_waiting", "n_unreadable", "folder")
+        print_json(_describe(found) | {name: getattr(found, name) for name in names})
+    else:
+        _report_look(found)
     if found.fired:
         raise typer.Exit(EXIT_FINDINGS)
 
@@ -126,6 +141,18 @@ def _choose_false_alarm(given: float | None, monitor: Path) -> float:
         return given
     folder = MonitorFolder(monitor)
     return folder.read_watched().false_alarm if folder.about.is_file() else MonitorConfig().false_alarm
+
+
+def _describe(found: "DriftLook | TruthAdded") -> dict[str, Any]:
+    report = found.report
+    return {
+        "summary": found.sentence,
+        "fired": report is not None and report.fired,
+        "n_new": found.n_new,
+        "n_known": found.n_known,
+        "report": report,
+        "page": found.page,
+    }
 
 
 def _report_look(found: "DriftLook") -> None:
@@ -162,33 +189,38 @@ def _print_findings(report: "DriftReport") -> None:
 
 
 @drift_app.command("truth")
-def truth(
+def truth(  # noqa: PLR0913 (one for each option)
     monitor: Annotated[
         Path, typer.Argument(callback=keep_here, help="Folder in which the model is watched.", metavar="DIR")
     ],
     table: Annotated[
-        Path, typer.Argument(callback=keep_here, help="Table with file names and what turned out to be true.")
+        Path,
+        typer.Argument(
+            callback=keep_here, help="Table with file names and what turned out to be true.", metavar="TABLE"
+        ),
     ],
     *,
-    label: Annotated[str | None, typer.Option("--label", help="Column with the true class.")] = None,
-    target: Annotated[str | None, typer.Option("--target", help="Column with the true number.")] = None,
+    label: Annotated[str | None, typer.Option("--label", help="Column with the true class.", metavar="COLUMN")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Column with the true value.", metavar="COLUMN")
+    ] = None,
     image_column: Annotated[
-        str | None, typer.Option("--image-column", help="Column with file names, or SHA-256 of the files.")
+        str | None,
+        typer.Option("--image-column", help="Column with file names, or SHA-256 of the files.", metavar="COLUMN"),
     ] = None,
     unit: Annotated[str, typer.Option("--unit", help="Unit of the numbers, where the column's name lacks it.")] = "",
     draws: Annotated[int, typer.Option(min=99, help="Permutations behind the significance.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Add what turned out to be true of answered photographs, and see the errors over time.
 
-    [bold]Examples[/]
-
-    phytoscope drift truth watch labels.csv --label disease
-
-    phytoscope drift truth watch weighed.xlsx --target "fresh weight (g)"
-
     Rows are matched by the file names that the photographs had when they were answered. The same table may be given
     again when it has grown. The exit code is 3 when the answers have become worse, else 0.
+
+    Examples:
+        phytoscope drift truth watch labels.csv --label disease
+        phytoscope drift truth watch weighed.xlsx --target "fresh weight (g)"
     """
     from phytoscope.errors import ConfigError
 
@@ -209,16 +241,22 @@ def truth(
         found = add_truth(
             TruthRequest(monitor, table, label or target, image_column, unit, draws=draws, seed=seed, say=say)
         )
+    if as_json:
+        print_json(_describe(found) | {"n_changed": found.n_changed, "n_unmatched": found.n_unmatched})
+    else:
+        _report_truth(found)
+    if found.report is not None and found.report.fired:
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def _report_truth(found: "TruthAdded") -> None:
     counts = f"{found.n_new} new, {found.n_changed} changed, {found.n_known} known before"
     out.print(escape(f"Truth of photographs: {counts}; {found.n_unmatched} rows are about no answered photograph"))
     out.print(escape(found.sentence), style="bold")
-    if found.report is not None:
-        for reason in found.report.reasons:
-            out.print(f"[yellow]Note:[/] {escape(reason)}")
+    for reason in () if found.report is None else found.report.reasons:
+        out.print(f"[yellow]Note:[/] {escape(reason)}")
     if found.page is not None:
         out.print(f"Page:  {escape(str(found.page))}")
-    if found.report is not None and found.report.fired:
-        raise typer.Exit(EXIT_FINDINGS)
 
 
 @drift_app.command("show")
@@ -226,18 +264,23 @@ def show(
     monitor: Annotated[
         Path, typer.Argument(callback=keep_here, help="Folder in which the model is watched.", metavar="DIR")
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Say what all looks found, and draw the page anew.
 
-    [bold]Example[/]
-
-    phytoscope drift show watch
+    Examples:
+        phytoscope drift show watch
+        phytoscope drift show watch --json
     """
     with err.status("Reading"):
         from phytoscope.steps.drift_show import show_monitor
         from phytoscope.visualize.drift_words import word_effects
 
         shown = show_monitor(monitor)
+    if as_json:
+        about = {name: getattr(shown.watched, name) for name in ("name", "model_id", "began_at")}
+        print_json(about | {"summary": " ".join(shown.sentences), "looks": shown.reports, "page": shown.page})
+        return
     out.print(escape(f"{shown.watched.name} ({shown.watched.model_id}), watched since {shown.watched.began_at}"))
     table = Table()
     for heading in ("look", "when", "photographs", "groups"):

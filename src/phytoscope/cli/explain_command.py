@@ -7,6 +7,8 @@ import typer
 from rich.markup import escape
 
 from phytoscope.cli.addresses import keep_here
+from phytoscope.cli.json_output import AsJson, list_files, print_json
+from phytoscope.cli.options import Overwrite, Uri, write_to
 from phytoscope.cli.terminal import TerminalProgress, err, out
 from phytoscope.schema.explanation import ExplanationMethod
 
@@ -21,28 +23,27 @@ def explain(
     ],
     sources: Annotated[
         list[Path],
-        typer.Argument(callback=keep_here, help="Images, folders, or a CSV with a column `path`.", metavar="IMAGE..."),
+        typer.Argument(callback=keep_here, help="Images, folders, or a CSV with a column `path`.", metavar="IMAGE"),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", callback=keep_here, help="Folder to write.", metavar="DIR")],
+    output: Annotated[Path, write_to("Folder to write.", "DIR")],
     method: Annotated[
         ExplanationMethod, typer.Option(help="How the heat maps are made; `auto` takes what did best when compared.")
     ] = ExplanationMethod.auto,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older folder of explanations.")] = False,
-    uri: Annotated[
-        str | None, typer.Option("--uri", help="Registry of models:/NAME; else MLFLOW_TRACKING_URI, else runs/mlflow.")
-    ] = None,
+    overwrite: Overwrite = False,
+    uri: Uri = None,
+    as_json: AsJson = False,
 ) -> None:
-    r"""Show on each photograph what the answer rests on, and test whether that is true.
-
-    [bold]Example[/]
-
-    phytoscope explain runs/TIME-NAME/package photos/ --output why
+    """Show on each photograph what the answer rests on, and test whether that is true.
 
     The folder holds a page to read (explanations.html), a table (explanations.csv: share of the heat outside the plant,
     deletion and insertion scores) and each picture beside its heat map. Needs the extra: pip install
-    "phytoscope\[explain]".
+    "phytoscope[explain]".
+
+    Examples:
+        phytoscope explain runs/TIME-NAME/package photos/ --output why
+        phytoscope explain models:/leaf-diseases@champion leaf.jpg --output why --method auto
     """
-    from phytoscope.steps.explain_files import PAGE_NAME, explain_files, load_model
+    from phytoscope.steps.explain_files import PAGE_NAME, TABLE_NAME, explain_files, load_model
     from phytoscope.steps.model_source import resolve_package
     from phytoscope.visualize.explanations import describe_explanations
 
@@ -57,6 +58,11 @@ def explain(
         )
     finally:
         progress.finish()
+    if as_json:
+        table, page = output / TABLE_NAME, output / PAGE_NAME
+        rows = {"method": report.method.value, "explained": report.rows, "failed": failed, "warnings": report.warnings}
+        print_json(rows | {"files": list_files(table=table, page=page)})
+        return
     for sentence in describe_explanations(report) if report.n > 0 else []:
         out.print(escape(sentence))
     for warning in report.warnings:

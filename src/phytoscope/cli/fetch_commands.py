@@ -8,15 +8,27 @@ import typer
 from rich.markup import escape
 
 from phytoscope.cli.addresses import keep_here
+from phytoscope.cli.json_output import AsJson, list_files, print_json
+from phytoscope.cli.options import Overwrite, refuse_existing, write_to
 from phytoscope.cli.terminal import TerminalProgress, out, say
 from phytoscope.errors import ConfigError
 from phytoscope.schema.artifact import resolve_path
 
+_SHOWN = ("name", "title", "task", "images", "classes", "size_gb", "licence", "doi", "note", "sources")
 
-def list_datasets() -> None:
-    """List the public data sets that can be fetched by name, with licence, size and what to know about them."""
+
+def list_datasets(as_json: AsJson = False) -> None:
+    """List the public data sets that can be fetched by name, with licence, size and what to know about them.
+
+    Examples:
+        phytoscope data list
+        phytoscope data list --json
+    """
     from phytoscope.data.fetch.known import KNOWN
 
+    if as_json:
+        print_json({"datasets": [{name: getattr(known, name) for name in _SHOWN} for known in KNOWN]})
+        return
     for known in KNOWN:
         out.print(f"[bold]{known.name}[/]: {escape(known.title)}")
         cite = f", cite doi {known.doi}" if known.doi else ""
@@ -36,23 +48,22 @@ def fetch(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", callback=keep_here, help="New folder for the files; `datasets/NAME` when not given."
-        ),
+        write_to("New folder for the files; `datasets/NAME` when not given.", "DIR"),
     ] = None,
-    sha256: Annotated[str | None, typer.Option(help="Expected SHA-256 of the archive.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", help="Expected SHA-256 of the archive.", metavar="HASH")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Fetch a data set: interrupted downloads continue, checksums are compared, nothing half-done is left.
-
-    [bold]Examples[/]
-
-    phytoscope data fetch plantvillage
-
-    phytoscope data fetch kaggle:abdallahalidev/plantvillage-dataset --output leaves
 
     Kaggle's credentials are read from KAGGLE_API_TOKEN, from KAGGLE_USERNAME and KAGGLE_KEY, or from
     ~/.kaggle/kaggle.json; Hugging Face's from HF_TOKEN. Where they come from, checksums and licence are written to
     SOURCE.json beside the files.
+
+    Examples:
+        phytoscope data fetch plantvillage
+        phytoscope data fetch kaggle:abdallahalidev/plantvillage-dataset --output leaves
     """
     from phytoscope.data.fetch.dataset import fetch_dataset
     from phytoscope.data.fetch.known import find_known
@@ -68,6 +79,9 @@ def fetch(
         fetched = fetch_dataset(sources, folder, progress=progress, known=known, sha256=sha256)
     finally:
         progress.finish()
+    if as_json:
+        print_json(vars(fetched) | {"note": "" if known is None else known.note})
+        return
     reused = "reused, " if fetched.reused else ""
     out.print(escape(f"{reused}{fetched.images} images in {fetched.classes} folders: {folder}"))
     if fetched.missing:
@@ -105,32 +119,34 @@ def import_labels(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            callback=keep_here, help="The image folder, or one or several COCO annotation files.", metavar="PATH..."
+            callback=keep_here, help="The image folder, or one or several COCO annotation files.", metavar="PATH"
         ),
     ],
-    images: Annotated[Path | None, typer.Option(callback=keep_here, help="Folder of the images (coco).")] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", callback=keep_here, help="Folder of the images (coco).", metavar="DIR")
+    ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", callback=keep_here, help="Table to write; `labels.csv` beside PATH when not given."
-        ),
+        write_to("Table to write; `labels.csv` beside PATH when not given.", "FILE"),
     ] = None,
     crops: Annotated[
         Path | None,
         typer.Option(
-            callback=keep_here, help="Cut every COCO box out into this folder: one picture and one row a box."
+            "--crops",
+            callback=keep_here,
+            help="Cut every COCO box out into this folder: one picture and one row a box.",
+            metavar="DIR",
         ),
     ] = None,
     max_megapixels: Annotated[float, typer.Option(min=0.01, help="Larger images are not cut.")] = 100.0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the table if it exists.")] = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Turn COCO annotations or a Hugging Face image folder into the one table that every command reads.
 
-    [bold]Examples[/]
-
-    phytoscope data import imagefolder beans/
-
-    phytoscope data import coco instances_train.json instances_val.json --images photos/ --crops boxes/
+    Examples:
+        phytoscope data import imagefolder beans/
+        phytoscope data import coco instances_train.json instances_val.json --images photos/ --crops boxes/
     """
     from phytoscope.data.readers.import_labels import import_coco, import_image_folder, write_import
 
@@ -140,8 +156,7 @@ def import_labels(
     beside = paths[0] if kind == "imagefolder" else paths[0].parent
     table = resolve_path(str(output if output is not None else beside / "labels.csv"), "--output")
     if table.exists() and not overwrite:
-        message = f"the output {str(table)!r} exists: choose another name, or add --overwrite to replace it."
-        raise ConfigError(message)
+        raise refuse_existing(table)
     progress = TerminalProgress()
     try:
         if kind == "imagefolder":
@@ -161,6 +176,11 @@ def import_labels(
     finally:
         progress.finish()
     write_import(imported, table)
+    if as_json:
+        columns = list(imported.table.columns)
+        counts = {"rows": len(imported.table), "columns": columns, "images": imported.images}
+        print_json(counts | {"notes": imported.notes, "files": list_files(table=table)})
+        return
     for note in imported.notes:
         out.print(f"[yellow]Note:[/] {escape(note)}.")
     out.print(f"{len(imported.table)} rows")

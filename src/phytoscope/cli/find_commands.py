@@ -5,23 +5,35 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from phytoscope.cli.command import CommandApp
 from phytoscope.cli.compose import Settings, compose
+from phytoscope.cli.json_output import AsJson, list_files, print_json
 from phytoscope.cli.terminal import TerminalProgress, err, out, say
 
 if TYPE_CHECKING:
     from phytoscope.steps import RunContext
 
-find_app = typer.Typer(
-    name="find", help="Suggest a learning rate or a batch size; the run stays as it is.", no_args_is_help=True
-)
+_HELP = """Suggest a learning rate or a batch size; the run stays as it is.
+
+Examples:
+    phytoscope find learning-rate paths.run_dir=DIR
+    phytoscope find batch-size paths.run_dir=DIR
+"""
+find_app = CommandApp(help=_HELP)
 
 
 @find_app.command("learning-rate")
 def learning_rate(
     settings: Settings = None,
-    steps: Annotated[int, typer.Option(min=20, help="Training steps at most.")] = 100,
+    steps: Annotated[int, typer.Option("--steps", min=20, help="Training steps at most.")] = 100,
+    as_json: AsJson = False,
 ) -> None:
-    """Raise the learning rate step by step until the loss rises too, and draw it."""
+    """Raise the learning rate step by step until the loss rises too, and draw it.
+
+    Examples:
+        phytoscope find learning-rate paths.run_dir=DIR
+        phytoscope find learning-rate data=folder data.root=DIR --steps 200
+    """
     context = _start(settings)
     from phytoscope.steps.find import find_learning_rate
 
@@ -30,6 +42,10 @@ def learning_rate(
     finally:
         context.progress.finish()
     chosen = context.config.trainer.learning_rate
+    if as_json:
+        rates = {"suggestion": found.suggestion, "configured": chosen}
+        print_json({"run_dir": context.run.root} | rates | {"files": list_files(figure=figure)})
+        return
     if found.suggestion is None:
         out.print("The loss did not fall clearly at any rate: more --steps, or other settings, may tell more.")
     else:
@@ -39,8 +55,13 @@ def learning_rate(
 
 
 @find_app.command("batch-size")
-def batch_size(settings: Settings = None) -> None:
-    """Time training steps at several batch sizes, up to where the memory ends."""
+def batch_size(settings: Settings = None, as_json: AsJson = False) -> None:
+    """Time training steps at several batch sizes, up to where the memory ends.
+
+    Examples:
+        phytoscope find batch-size paths.run_dir=DIR
+        phytoscope find batch-size data=folder data.root=DIR model=resnet18
+    """
     context = _start(settings)
     from phytoscope.steps.find import find_batch_size
 
@@ -48,6 +69,11 @@ def batch_size(settings: Settings = None) -> None:
         trials, suggestion = find_batch_size(context)
     finally:
         context.progress.finish()
+    if as_json:
+        configured = context.config.trainer.batch_size
+        found = {"suggestion": suggestion, "configured": configured, "trials": trials}
+        print_json({"run_dir": context.run.root} | found)
+        return
     for trial in trials:
         speed = trial.reason if trial.images_per_s is None else f"{trial.images_per_s:.1f} images/s"
         out.print(f"  {trial.size:>5}  {escape(speed)}")

@@ -1,20 +1,24 @@
 """`phytoscope inspect`: what is wrong with data, before anything is trained on them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from phytoscope.cli.addresses import keep_here, read_here
+from phytoscope.cli.addresses import read_here
+from phytoscope.cli.completion import complete_late_settings
 from phytoscope.cli.compose import compose
 from phytoscope.cli.inspect_words import translate_words
+from phytoscope.cli.json_output import AsJson, list_files, print_json
+from phytoscope.cli.options import write_to
 from phytoscope.cli.terminal import EXIT_FINDINGS, TerminalProgress, err, out, say
 from phytoscope.schema.choices import FailOn
 
 if TYPE_CHECKING:
     from phytoscope.schema.audit import AuditReport, Finding
     from phytoscope.schema.config import RunConfig
+    from phytoscope.schema.inspection_folder import InspectionFolder
 
 _SHOWN = 15
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
@@ -25,55 +29,65 @@ def inspect(  # noqa: PLR0913, PLR0917 (one for each option)
         list[str] | None,
         typer.Argument(
             help="A folder or a table, then any settings as key=value; or settings alone.",
-            metavar="[DIR|TABLE] [KEY=VALUE]...",
+            metavar="DIR|TABLE|KEY=VALUE",
+            autocompletion=complete_late_settings,
         ),
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of the images that the table names; found beside the table if it can be."),
+        typer.Option(
+            "--images", help="Folder of the images that the table names; found beside it if it can be.", metavar="DIR"
+        ),
     ] = None,
-    target: Annotated[str | None, typer.Option(help="Column of the table with the number to predict.")] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the table with the class to predict.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Column of the table with the number to predict.", metavar="COLUMN")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", help="Column of the table with the class to predict.", metavar="COLUMN")
+    ] = None,
     group_by: Annotated[
-        str | None, typer.Option(help="Columns that together name the plant or plot, with commas between.")
+        str | None,
+        typer.Option(
+            "--group-by", help="Columns that together name the plant or plot, with commas between.", metavar="COLUMNS"
+        ),
     ] = None,
     split: Annotated[
         Path | None,
         typer.Option(
-            callback=read_here, help="A split made elsewhere (columns image and split), to be checked for leaks."
+            "--split",
+            callback=read_here,
+            help="A split made elsewhere (columns image and split), to be checked for leaks.",
+            metavar="FILE",
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", callback=keep_here, help="Folder to write to; runs/inspect-NAME when not given."
-        ),
+        write_to("Folder to write to; runs/inspect-NAME when not given.", "DIR"),
     ] = None,
     no_probes: Annotated[
         bool, typer.Option("--no-probes", help="Leave out the small models that look for shortcuts: faster.")
     ] = False,
     fail_on: Annotated[
-        FailOn | None, typer.Option(help="Exit with code 3 from this severity on; `error` when not given.")
+        FailOn | None, typer.Option("--fail-on", help="Exit with code 3 from this severity on; `error` when not given.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Find out what is wrong with data, and prove it with numbers, before anything is trained on them.
 
     Broken files, faulty rows, copies, classes with too few plants, labels worth a look, pictures that stand out, leaks
     of a split, and shortcuts: how well border pixels, colours or file sizes alone give the answer away.
 
-    [bold]Examples[/]
-
-    phytoscope inspect leaves/
-
-    phytoscope inspect weights.csv --images photos/ --target fresh_weight_g --group-by plant_id
-
-    phytoscope inspect leaves/ --split split.csv --fail-on warning
-
-    phytoscope inspect data=farmbot_biomass data.root=DIR audit.max_images=5000
-
     The folder it writes holds inspect.html to read, inspect.json for programs, and lists of rejected rows, copies and
     labels worth a look. A second call looks only at new or changed images. Exit code: 0, or 3 when something as bad as
     --fail-on was found, or 2 when the data cannot be read.
+
+    Settings: audit
+
+    Examples:
+        phytoscope inspect leaves/
+        phytoscope inspect weights.csv --images photos/ --target fresh_weight_g --group-by plant_id
+        phytoscope inspect leaves/ --split split.csv --fail-on warning
+        phytoscope inspect data=farmbot_biomass data.root=DIR audit.max_images=5000
     """
     settings = translate_words(
         words or [],
@@ -85,14 +99,20 @@ def inspect(  # noqa: PLR0913, PLR0917 (one for each option)
     settings += ["audit.probes=false"] if no_probes else []
     settings += [] if fail_on is None else [f"audit.fail_on={fail_on.value}"]
     config = compose(settings)
-    report = inspect_and_tell(config, output=output, split=split)
+    report, folder = look_at_data(config, output=output, split=split)
+    if as_json:
+        print_json(_describe(report, folder) | {"fail_on": config.audit.fail_on})
+    else:
+        tell_findings(report, folder)
     if _is_failed(report, config.audit.fail_on):
         err.print(f"[dim]exit code {EXIT_FINDINGS}: findings of severity {config.audit.fail_on.value} (--fail-on)[/]")
         raise typer.Exit(EXIT_FINDINGS)
 
 
-def inspect_and_tell(config: "RunConfig", *, output: Path | None, split: Path | None = None) -> "AuditReport":
-    """Inspects the data that the settings name, and says what was found and where it is written.
+def look_at_data(
+    config: "RunConfig", *, output: Path | None, split: Path | None = None
+) -> "tuple[AuditReport, InspectionFolder]":
+    """Inspects the data that the settings name.
 
     Raises:
         PhytoscopeError: The data cannot be read, or the place cannot be written.
@@ -101,16 +121,27 @@ def inspect_and_tell(config: "RunConfig", *, output: Path | None, split: Path | 
         from phytoscope.steps.inspect import run_inspect
     progress = TerminalProgress()
     try:
-        report, folder = run_inspect(config, output=output, split_file=split, progress=progress, say=say)
+        return run_inspect(config, output=output, split_file=split, progress=progress, say=say)
     except KeyboardInterrupt:
         progress.finish()
         say("Images that were looked at need not be looked at again.")
         raise
     finally:
         progress.finish()
+
+
+def tell_findings(report: "AuditReport", folder: "InspectionFolder") -> None:
+    """Says what was found and where it is written."""
     _print_report(report)
     out.print(f"\nReport: {escape(str(folder.page))}")
-    return report
+
+
+def _describe(report: "AuditReport", folder: "InspectionFolder") -> dict[str, Any]:
+    names = ("name", "task", "target_name", "unit", "data_hash", "counts", "worst", "findings", "skipped")
+    places = ("page", "report", "manifest", "rejected", "warnings", "duplicates", "suspects", "unlabelled")
+    return {name: getattr(report, name) for name in names} | {
+        "files": list_files(**{name: getattr(folder, name) for name in places})
+    }
 
 
 def _is_failed(report: "AuditReport", fail_on: FailOn) -> bool:

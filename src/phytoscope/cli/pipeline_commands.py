@@ -13,15 +13,13 @@ import typer
 from rich.markup import escape
 
 from phytoscope.cli.addresses import keep_here
+from phytoscope.cli.command import CommandApp
 from phytoscope.cli.compose import Settings
+from phytoscope.cli.json_output import AsJson, print_json
 from phytoscope.cli.terminal import TerminalProgress, err, out, say
 from phytoscope.pipeline.dagster_settings import LauncherKind, RecordsKind
 
-pipeline_app = typer.Typer(
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    invoke_without_command=True,
-)
+pipeline_app = CommandApp(invoke_without_command=True, no_args_is_help=False)
 WorkspaceOption = Annotated[
     Path | None,
     typer.Option(
@@ -29,6 +27,7 @@ WorkspaceOption = Annotated[
         "-w",
         callback=keep_here,
         help="Directory of the pipeline; the variable PHYTOSCOPE_WORKSPACE or ./phytoscope-workspace if left out.",
+        metavar="DIR",
     ),
 ]
 _Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's page.")]
@@ -58,13 +57,10 @@ def pipeline(
 
     Without a command it starts Dagster's page, its daemon that looks for new data, and MLflow's page; Ctrl-C stops all.
 
-    [bold]Examples[/]
-
-    phytoscope pipeline new plants --example biomass
-
-    phytoscope pipeline run --workspace plants --partition biomass
-
-    phytoscope pipeline --workspace plants --port 3001
+    Examples:
+        phytoscope pipeline new plants --example biomass
+        phytoscope pipeline run --workspace plants --partition biomass
+        phytoscope pipeline --workspace plants --port 3001
     """
     given = [name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
     if context.invoked_subcommand is not None and given:
@@ -88,9 +84,8 @@ def start(
 ) -> None:
     """Start the pipeline; the same as `phytoscope pipeline` alone.
 
-    [bold]Example[/]
-
-    phytoscope pipeline start --workspace plants --mlflow-port 5002
+    Examples:
+        phytoscope pipeline start --workspace plants --mlflow-port 5002
     """
     _start(workspace, port=port, mlflow_port=None if no_mlflow else mlflow_port, open_page=open_page)
 
@@ -109,19 +104,17 @@ def new(
         LauncherKind | None,
         typer.Option(help="Where runs that a server starts are done; processes of this computer if left out."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Lay out a workspace: one directory for data set files, runs, and the records of Dagster and MLflow.
 
     What is there already is left as it is. PostgreSQL and Kubernetes are for a pipeline that serves a group: see
     docs/guides/deployment.md.
 
-    [bold]Examples[/]
-
-    phytoscope pipeline new plants --example biomass
-
-    phytoscope pipeline new plants
-
-    phytoscope pipeline new /srv/plants --records postgres
+    Examples:
+        phytoscope pipeline new plants --example biomass
+        phytoscope pipeline new plants
+        phytoscope pipeline new /srv/plants --records postgres
     """
     from phytoscope.pipeline.new_workspace import new_workspace
     from phytoscope.schema.artifact import resolve_path
@@ -131,6 +124,9 @@ def new(
     made = new_workspace(
         resolve_path(str(folder), "DIR"), examples, size=size, records=records, launcher=launcher, progress=progress
     )
+    if as_json:
+        print_json({"workspace": made.workspace.root, "written": made.written, "kept": made.kept})
+        return
     for path in made.written:
         out.print(f"Written: {escape(str(path))}")
     for path in made.kept:
@@ -145,19 +141,18 @@ def new(
 @pipeline_app.command()
 def run(
     settings: Settings = None,
-    partition: Annotated[str, typer.Option("--partition", "-p", help="Name of the data set.")] = "",
+    partition: Annotated[str, typer.Option("--partition", "-p", help="Name of the data set.", metavar="NAME")] = "",
     workspace: WorkspaceOption = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take one data set the whole way, from raw data to a registered and promoted model, without a browser.
 
     The same steps as Dagster's page takes, recorded in the same place: `phytoscope pipeline` shows them later. What is
     finished and has not changed is not done again.
 
-    [bold]Examples[/]
-
-    phytoscope pipeline run --workspace plants --partition biomass
-
-    phytoscope pipeline run --workspace plants --partition biomass trainer.max_epochs=5
+    Examples:
+        phytoscope pipeline run --workspace plants --partition biomass
+        phytoscope pipeline run --workspace plants --partition biomass trainer.max_epochs=5
     """
     from phytoscope.configs.experiment_file import expand_experiment
     from phytoscope.configs.places import resolve_places
@@ -169,6 +164,9 @@ def run(
     with err.status("Starting"):
         from phytoscope.pipeline.headless import run_partition
     done = run_partition(place, name, words, say=say)
+    if as_json:
+        print_json(vars(done) | {"dataset": name, "runs": place.runs / name})
+        return
     out.print(f"Made:    {', '.join(done.assets)}")
     if done.failed_checks:
         out.print(f"[yellow]Note:[/] checks that failed: {', '.join(done.failed_checks)}")
@@ -188,12 +186,12 @@ def _only_dataset(known: dict[str, Path]) -> str:
 
 
 @pipeline_app.command("list")
-def list_datasets(workspace: WorkspaceOption = None) -> None:
+def list_datasets(workspace: WorkspaceOption = None, as_json: AsJson = False) -> None:
     """List the data sets of a workspace: how their last run ended, and which model is the champion.
 
-    [bold]Example[/]
-
-    phytoscope pipeline list --workspace plants
+    Examples:
+        phytoscope pipeline list --workspace plants
+        phytoscope pipeline list --workspace plants --json
     """
     from rich.table import Table
 
@@ -201,6 +199,9 @@ def list_datasets(workspace: WorkspaceOption = None) -> None:
     from phytoscope.pipeline.workspace import find_workspace
 
     place = find_workspace(workspace)
+    if as_json:
+        print_json({"workspace": place.root, "datasets": read_states(place)})
+        return
     table = Table("data set", "last run", "when", "champion", "remark", box=None, pad_edge=False)
     for state in read_states(place):
         row = (state.name, state.last_run, state.when, state.champion, state.remark)

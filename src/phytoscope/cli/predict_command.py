@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from phytoscope.cli.json_output import AsJson, print_json
+from phytoscope.cli.options import Uri, refuse_existing
 from phytoscope.cli.terminal import TerminalProgress, err, out, say
 from phytoscope.errors import ConfigError, DataValidationError
 from phytoscope.schema.address import as_url
@@ -31,7 +33,7 @@ def predict(  # noqa: PLR0913, PLR0917 (one for each option)
         typer.Argument(
             help="Images, folders, archives (.zip, .tar, .tar.gz), or a list (.csv or .parquet with a column `path`, "
             ".txt with a path a line).",
-            metavar="PATH...",
+            metavar="PATH",
         ),
     ],
     output: Annotated[
@@ -41,11 +43,16 @@ def predict(  # noqa: PLR0913, PLR0917 (one for each option)
             "-o",
             help="Table to write: .csv, .jsonl or .parquet, or .parts for a folder of Parquet parts; here, or at an "
             "address such as s3://bucket/answers.csv.",
+            metavar="FILE",
         ),
     ],
     table: Annotated[
         Path | None,
-        typer.Option("--table", help="Table with file names and the columns that the model sees beside the image."),
+        typer.Option(
+            "--table",
+            help="Table with file names and the columns that the model sees beside it.",
+            metavar="FILE",
+        ),
     ] = None,
     probs: Annotated[bool, typer.Option("--probs", help="One column per class with its probability.")] = False,
     overwrite: Annotated[
@@ -77,17 +84,10 @@ def predict(  # noqa: PLR0913, PLR0917 (one for each option)
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images a call of the network; by measurement when left out.")
     ] = None,
-    uri: Annotated[
-        str | None, typer.Option("--uri", help="Registry of models:/NAME; else MLFLOW_TRACKING_URI, else runs/mlflow.")
-    ] = None,
+    uri: Uri = None,
+    as_json: AsJson = False,
 ) -> None:
     """Answer for photographs with a model package.
-
-    [bold]Example[/]
-
-    phytoscope predict runs/TIME-NAME/package photos/ --output answers.csv --probs
-
-    phytoscope predict models:/leaf-diseases@champion photos/ --output answers.csv
 
     A model that was trained with data.covariates reads them from --table; those that are not there count as missing.
 
@@ -99,12 +99,16 @@ def predict(  # noqa: PLR0913, PLR0917 (one for each option)
 
     A photograph that cannot be read becomes a row with an `error`; the others are answered all the same. When none of
     them can be read, the exit code is 2.
+
+    Examples:
+        phytoscope predict runs/TIME-NAME/package photos/ --output answers.csv --probs
+        phytoscope predict models:/leaf-diseases@champion photos/ -o answers.csv --json
+        phytoscope predict leaves.phyto photos.zip --output answers.parquet
     """
     from phytoscope.predict.table_parts import output_exists
 
     if output_exists(output) and not overwrite:
-        message = f"the output {str(output)!r} exists: choose another name, or add --overwrite to replace it."
-        raise ConfigError(message)
+        raise refuse_existing(output)
     from phytoscope.cluster import open_engine
     from phytoscope.predict.batch import BatchPlan, count_images, predict_sources
     from phytoscope.predict.package import load_source
@@ -147,6 +151,13 @@ def predict(  # noqa: PLR0913, PLR0917 (one for each option)
             f"{str(output)!r} says for each what is wrong."
         )
         raise DataValidationError(message)
+    if as_json:
+        unmatched = None if known is None else known.unmatched
+        is_here = as_url(output) is None
+        about = {"output": as_url(output) or output, "content_hash": hash_answers(output) if is_here else None}
+        judged = {"judged": predictor.trust is not None, "rows_unmatched": unmatched}
+        print_json(about | tally.to_dict() | judged)
+        return
     note = f", {tally.failed} with an error (column `error`)" if tally.failed else ""
     out.print(escape(f"{tally.answered} answered{note}: {as_url(output) or output}"))
     if as_url(output) is None:

@@ -2,27 +2,26 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from phytoscope.cli.addresses import keep_here
 from phytoscope.cli.compose import compose
+from phytoscope.cli.json_output import AsJson, print_json
+from phytoscope.cli.options import Uri, write_to
 from phytoscope.cli.terminal import EXIT_FINDINGS, TerminalProgress, err, out, say
 from phytoscope.schema.operate import PromoteConfig
 
 if TYPE_CHECKING:
     from phytoscope.schema.promotion import PromotionCheck, PromotionDecision
     from phytoscope.track.model_version import ModelVersion
+    from phytoscope.track.registry import Registry
 
-_URI_HELP = (
-    "Where MLflow keeps its models: sqlite:///FILE or http://HOST:PORT. Else MLFLOW_TRACKING_URI, else runs/mlflow."
-)
-_Uri = Annotated[str | None, typer.Option("--uri", help=_URI_HELP)]
 _Name = Annotated[str, typer.Argument(help="Name of the registered model.", metavar="NAME")]
 _RULES = PromoteConfig()
+_TOLD = ("metric", "unit", "model_id", "data_hash", "decision", "decided_at", "reason")
 
 
 def register(
@@ -33,16 +32,15 @@ def register(
     uri: Annotated[
         str | None, typer.Option("--uri", help="Where MLflow keeps its models; else where the run's settings say.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make the package of a run a version of a registered model, and its challenger.
 
-    [bold]Examples[/]
-
-    phytoscope register runs/TIME-NAME
-
-    phytoscope register runs/TIME-NAME --name leaf-diseases --uri http://127.0.0.1:5001
-
     MLflow is told everything about the run first. A second time nothing changes: the same package keeps its version.
+
+    Examples:
+        phytoscope register runs/TIME-NAME
+        phytoscope register runs/TIME-NAME --name leaf-diseases --uri http://127.0.0.1:5001
     """
     config = compose([f"paths.run_dir={run_dir}", *([] if uri is None else [f"track.uri={uri}"])])
     with err.status("Registering"):
@@ -53,6 +51,9 @@ def register(
 
         with kept_folder(run_dir, say) as root:
             found = register_run(RunContext(config, RunFolder(root.absolute()), say=say), name=name)
+    if as_json:
+        print_json(vars(found) | {"uri": _hide(found.uri), "reference": found.reference})
+        return
     out.print(escape(f"{found.name}: version {found.version}, model {found.model_id}"))
     out.print(escape(f"Registry:  {_hide(found.uri)}"))
     words = _word_uri(found.uri)
@@ -95,25 +96,22 @@ def promote(  # noqa: PLR0913 (one for each option)
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, and leave the registry as it is.")] = False,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", callback=keep_here, help="Folder for promotion.json and slices.csv.", metavar="DIR"
-        ),
+        write_to("Folder for promotion.json and slices.csv.", "DIR"),
     ] = None,
-    uri: _Uri = None,
+    uri: Uri = None,
+    as_json: AsJson = False,
 ) -> None:
     """Put the challenger to the gate: it becomes champion when it is not worse than the champion anywhere.
-
-    [bold]Examples[/]
-
-    phytoscope promote leaf-diseases
-
-    phytoscope promote leaf-diseases --margin 0.05 --slice camera --dry-run
 
     Both models answer the challenger's test images again, except those that either has learned from. Overall a loss
     beyond the margin must be ruled out; no class, range of values or column may be clearly worse; calibration and
     coverage must be kept; the package must prove itself. The first model of a name has to pass its own checks only.
 
     Exit code 0: it is champion. 3: it is not, and the table says why.
+
+    Examples:
+        phytoscope promote leaf-diseases
+        phytoscope promote leaf-diseases --margin 0.05 --slice camera --dry-run
     """
     with err.status("Starting"):
         from phytoscope.steps.promote import PromotionRequest
@@ -139,9 +137,12 @@ def promote(  # noqa: PLR0913 (one for each option)
         )
     finally:
         progress.finish()
-    show_decision(decision)
-    if dry_run:
-        out.print("Dry run: the registry stays as it is.")
+    if as_json:
+        print_json(decision.to_dict() | {"is_accepted": decision.is_accepted, "dry_run": dry_run})
+    else:
+        show_decision(decision)
+        if dry_run:
+            out.print("Dry run: the registry stays as it is.")
     if not decision.is_accepted:
         raise typer.Exit(EXIT_FINDINGS)
 
@@ -151,50 +152,55 @@ def rollback(
     to: Annotated[
         int | None, typer.Option("--to", min=1, help="Version that shall be champion; else the champion before.")
     ] = None,
-    uri: _Uri = None,
+    uri: Uri = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make the champion of before champion again.
 
-    [bold]Examples[/]
-
-    phytoscope rollback leaf-diseases
-
-    phytoscope rollback leaf-diseases --to 3
-
     The change is noted like any other, so that a second rollback takes the first one back.
+
+    Examples:
+        phytoscope rollback leaf-diseases
+        phytoscope rollback leaf-diseases --to 3
     """
     with err.status("Starting"):
         from phytoscope.steps.roll_back import roll_back
     before, now = roll_back(name, uri=uri, version=to)
+    if as_json:
+        print_json({"name": name, "champion": now, "champion_before": before})
+        return
     out.print(escape(f"{name}: version {now} is champion again, instead of version {before}"))
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="Name of one model; else all.", metavar="[NAME]")] = None,
-    uri: _Uri = None,
+    name: Annotated[str | None, typer.Argument(help="Name of one model; else all.", metavar="NAME")] = None,
+    uri: Uri = None,
+    as_json: AsJson = False,
 ) -> None:
     """List registered models: versions, who is champion, how good they are, and why it was decided so.
 
-    [bold]Examples[/]
-
-    phytoscope models
-
-    phytoscope models leaf-diseases
+    Examples:
+        phytoscope models
+        phytoscope models leaf-diseases --json
     """
     from phytoscope.errors import ArtifactError, suggest
-    from phytoscope.steps.model_source import choose_uri
+    from phytoscope.steps.model_source import find_store
     from phytoscope.track.registry import Registry
 
     with err.status("Looking"):
-        registry = Registry(choose_uri(uri))
+        registry = Registry(find_store(uri))
         known = registry.names()
     if name is not None and name not in known:
         message = f"the registry {registry.place!r} has no model {name!r}: {suggest(name, known)}"
         raise ArtifactError(message)
+    shown = known if name is None else [name]
+    if as_json:
+        print_json({"registry": registry.place, "models": [_describe_model(registry, each) for each in shown]})
+        return
     if not known:
         out.print(escape(f"{registry.place} holds no model yet: register one with phytoscope register RUN_DIR"))
         return
-    for each in known if name is None else [name]:
+    for each in shown:
         versions = registry.versions(each)
         out.print(f"[bold]{escape(each)}[/]")
         out.print(_tabulate_versions(versions))
@@ -225,21 +231,38 @@ def _word_passed(check: "PromotionCheck") -> str:
     return "[green]passed[/]" if check.passed else "[red]failed[/]"
 
 
+def _describe_model(registry: "Registry", name: str) -> dict[str, Any]:
+    versions = [_read_tags(version) for version in registry.versions(name)]
+    return {"name": name, "versions": versions, "champions": registry.history(name)}
+
+
+def _read_tags(version: "ModelVersion") -> dict[str, Any]:
+    from phytoscope.track.model_version import PREFIX
+
+    tags = {key.removeprefix(PREFIX): value for key, value in version.tags.items()}
+    texts = {name: tags.get(name, "") for name in _TOLD}
+    value = float(tags["value"]) if tags.get("value") else None
+    about = {"version": version.version, "aliases": version.aliases, "reference": version.reference}
+    return about | {"value": value} | texts
+
+
 def _tabulate_versions(versions: "list[ModelVersion]") -> Table:
+    from phytoscope.track.model_version import PREFIX
+
     table = Table(box=None, pad_edge=False)
     for heading in ("version", "alias", "metric", "data", "decision", "decided at"):
         table.add_column(heading)
     for version in versions:
-        tags = {key.removeprefix("phytoscope."): value for key, value in version.tags.items()}
-        value, unit = tags.get("value", ""), tags.get("unit", "")
-        metric = f"{tags.get('metric', '')} {value} {unit}".strip() if value else ""
+        tags = _read_tags(version)
+        value, unit = version.tags.get(f"{PREFIX}value", ""), tags["unit"]
+        metric = f"{tags['metric']} {value} {unit}".strip() if value else ""
         cells = (
             str(version.version),
             ", ".join(f"@{alias}" for alias in version.aliases),
             metric,
-            tags.get("data_hash", "")[:12],
-            tags.get("decision", ""),
-            tags.get("decided_at", "").replace("+00:00", "Z"),
+            tags["data_hash"][:12],
+            tags["decision"],
+            tags["decided_at"].replace("+00:00", "Z"),
         )
         table.add_row(*map(escape, cells))
     return table

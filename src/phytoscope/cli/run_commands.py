@@ -2,17 +2,21 @@
 
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from phytoscope.cli.compose import Settings, compose
+from phytoscope.cli.json_output import AsJson, print_json
+from phytoscope.cli.run_summary import list_run_files, summarize_run
 from phytoscope.cli.terminal import TerminalProgress, err, out, say
 
 if TYPE_CHECKING:
     from phytoscope.schema.report import EvaluationReport
     from phytoscope.schema.run_folder import RunFolder
+
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start a new run even if one with the same settings exists.")]
 
 
 def start_run(settings: Sequence[str] | None, *, fresh: bool = False, step: str | None = None) -> "RunFolder":
@@ -81,27 +85,23 @@ def _verdict(report: "EvaluationReport") -> str:
     return escape(word_verdict(report, shown_split(report)))
 
 
-def run(
-    settings: Settings = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start a new run even if one with the same settings exists.")
-    ] = False,
-) -> None:
+def run(settings: Settings = None, fresh: Fresh = False, as_json: AsJson = False) -> None:
     """Take data the whole way: check, split, train, evaluate, package. Finished steps are reused.
 
-    [bold]Examples[/]
-
-    phytoscope run data=plantvillage data.root=DIR
-
-    phytoscope run data=folder data.root=DIR model=resnet18
-
-    phytoscope run data=table data.table=FILE data.images=DIR data.target=COLUMN data.unit=g data.group_by=plant_id
-
-    phytoscope run data=farmbot_biomass data.root=DIR
-
     Interrupted? The same command continues. All of one run lies in one folder, runs/TIME-NAME or paths.run_dir=DIR.
+
+    Settings: data, model
+
+    Examples:
+        phytoscope run data=folder data.root=DIR model=resnet18
+        phytoscope run data=table data.table=FILE data.images=DIR data.target=COLUMN data.unit=g data.group_by=plant_id
+        phytoscope run data=plantvillage data.root=DIR
+        phytoscope run data=farmbot_biomass data.root=DIR
     """
     folder = start_run(settings, fresh=fresh)
+    if as_json:
+        print_json(summarize_run(folder))
+        return
     report_result(folder)
     out.print(f"Package: {escape(str(folder.package))}")
     out.print(
@@ -109,42 +109,78 @@ def run(
     )
 
 
-def prepare(settings: Settings = None) -> None:
-    """Read and check the data, list what cannot be used, draw the split."""
+def prepare(settings: Settings = None, as_json: AsJson = False) -> None:
+    """Read and check the data, list what cannot be used, draw the split.
+
+    The first step of `phytoscope run`; `phytoscope train` with paths.run_dir=DIR goes on from there.
+
+    Settings: data
+
+    Examples:
+        phytoscope prepare data=folder data.root=DIR
+        phytoscope prepare data=table data.table=FILE data.images=DIR data.label=COLUMN --json
+    """
     folder = start_run(settings, step="prepare")
+    if as_json:
+        print_json(_summarize_data(folder))
+        return
     out.print(f"Manifest: {escape(str(folder.manifest))}")
     out.print(f"Rejected: {escape(str(folder.rejected))}")
     out.print(f"Split:    {escape(str(folder.split))}")
 
 
-def train(settings: Settings = None) -> None:
+def _summarize_data(folder: "RunFolder") -> dict[str, Any]:
+    import pandas as pd
+
+    from phytoscope.schema.table import SPLIT
+
+    splits = pd.read_parquet(folder.split)[SPLIT].astype(str).value_counts().to_dict()
+    counts = {"images": len(pd.read_parquet(folder.manifest)), "rejected": len(pd.read_csv(folder.rejected))}
+    return {"run_dir": folder.root, **counts, "splits": splits, "files": list_run_files(folder)}
+
+
+def train(settings: Settings = None, as_json: AsJson = False) -> None:
     """Train (paths.run_dir=DIR names a run whose data are prepared; else they are prepared first).
 
-    [bold]Examples[/]
-
-    phytoscope train data=plantvillage data.root=DIR adapt=norm
-
-    phytoscope train paths.run_dir=DIR debug=profile
-
     With debug=profile the run stays as it is, and the folder profile in it says where the time goes.
+
+    Settings: model, adapt, trainer
+
+    Examples:
+        phytoscope train data=plantvillage data.root=DIR adapt=norm
+        phytoscope train paths.run_dir=DIR trainer.max_epochs=30
+        phytoscope train paths.run_dir=DIR debug=profile
     """
     folder = start_run(settings, step="train")
+    if as_json:
+        print_json({"run_dir": folder.root, "epochs": _count_epochs(folder), "files": list_run_files(folder)})
+        return
     if not folder.history.exists():
         # A training that was only profiled has said where its files are.
         return
     out.print(f"Checkpoints: {escape(str(folder.checkpoints))}\nHistory:     {escape(str(folder.history))}")
 
 
-def evaluate(settings: Settings = None) -> None:
-    r"""Predict val, calibration and test, judge the answers, and write the report (paths.run_dir=DIR names the run).
+def _count_epochs(folder: "RunFolder") -> int:
+    import pandas as pd
 
-    [bold]Examples[/]
+    return len(pd.read_csv(folder.history)) if folder.history.exists() else 0
 
-    phytoscope evaluate paths.run_dir=DIR evaluate.error_rate=0.02
 
-    phytoscope evaluate paths.run_dir=DIR "evaluate.external=\[orchard=photos/orchard,not_a_leaf=photos/other]"
+def evaluate(settings: Settings = None, as_json: AsJson = False) -> None:
+    """Predict val, calibration and test, judge the answers, and write the report (paths.run_dir=DIR names the run).
 
     Further sets are class folders, loose images or a table with the columns of the training data; where their classes
-    are called otherwise, add "evaluate.class_map=\[FOLDER=CLASS]".
+    are called otherwise, add "evaluate.class_map=[FOLDER=CLASS]".
+
+    Settings: evaluate
+
+    Examples:
+        phytoscope evaluate paths.run_dir=DIR evaluate.error_rate=0.02
+        phytoscope evaluate paths.run_dir=DIR "evaluate.external=[orchard=photos/orchard,not_a_leaf=photos/other]"
     """
-    report_result(start_run(settings, step="evaluate"))
+    folder = start_run(settings, step="evaluate")
+    if as_json:
+        print_json(summarize_run(folder))
+        return
+    report_result(folder)

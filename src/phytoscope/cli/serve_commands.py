@@ -8,10 +8,19 @@ import typer
 from rich.markup import escape
 
 from phytoscope.cli.addresses import keep_here
+from phytoscope.cli.command import CommandApp
+from phytoscope.cli.completion import complete_service
+from phytoscope.cli.json_output import AsJson, print_json
 from phytoscope.cli.terminal import err, out
 from phytoscope.errors import ConfigError, require
 
-keys_app = typer.Typer(help="Make and remove the API keys of a service.", no_args_is_help=True, rich_markup_mode="rich")
+_KEYS_HELP = """Make and remove the API keys of a service.
+
+Examples:
+    phytoscope serve-keys add greenhouse-3
+    phytoscope serve-keys list
+"""
+keys_app = CommandApp(help=_KEYS_HELP)
 _KeyFile = Annotated[
     Path,
     typer.Option(
@@ -32,21 +41,24 @@ def serve(
     ],
     settings: Annotated[
         list[str] | None,
-        typer.Argument(help="Settings as serve.KEY=VALUE; `phytoscope settings` lists them.", metavar="[KEY=VALUE]..."),
+        typer.Argument(
+            help="Settings as serve.KEY=VALUE; `phytoscope settings` lists them.",
+            metavar="KEY=VALUE",
+            autocompletion=complete_service,
+        ),
     ] = None,
 ) -> None:
-    r"""Answer for photographs over HTTP, with a web page at the same address.
-
-    [bold]Example[/]
-
-    phytoscope serve runs/TIME-NAME/package serve.port=8080
-
-    phytoscope serve leaf.phyto serve.host=0.0.0.0 serve.keys=keys.json
-
-    curl --data-binary @leaf.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8000/v1/predict
+    """Answer for photographs over HTTP, with a web page at the same address.
 
     Ctrl-C (or SIGTERM) finishes what was taken and ends. SIGHUP looks for a newer package at once; otherwise it is
-    looked for every serve.reload_s seconds. Needs the extra: pip install "phytoscope\[serve]".
+    looked for every serve.reload_s seconds. Needs the extra: pip install "phytoscope[serve]".
+
+    Settings: serve
+
+    Examples:
+        phytoscope serve runs/TIME-NAME/package serve.port=8080
+        phytoscope serve leaf.phyto serve.host=0.0.0.0 serve.keys=keys.json
+        curl --data-binary @leaf.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8000/v1/predict
     """
     from phytoscope.configs.serving import compose_serve
 
@@ -82,36 +94,62 @@ def serve(
 
 @keys_app.command("add")
 def add(
-    name: Annotated[str, typer.Argument(help="Whose key it is, for example a person or a program.")],
+    name: Annotated[str, typer.Argument(help="Whose key it is, for example a person or a program.", metavar="NAME")],
     file: _KeyFile = _DEFAULT_KEYS,
+    as_json: AsJson = False,
 ) -> None:
-    """Make a key. It is shown once; the file keeps only its hash."""
+    """Make a key. It is shown once; the file keeps only its hash.
+
+    Examples:
+        phytoscope serve-keys add greenhouse-3
+        phytoscope serve-keys add anna --file keys.json
+    """
     from phytoscope.api.keys import add_key
 
     key = add_key(file, name)
+    if as_json:
+        print_json({"name": name, "key": key, "file": file})
+        return
     err.print(escape(f"The key of {name}; it cannot be shown again. {file} keeps its hash."))
     out.print(escape(key))
 
 
 @keys_app.command("list")
-def list_keys(file: _KeyFile = _DEFAULT_KEYS) -> None:
-    """List whose keys there are."""
+def list_keys(file: _KeyFile = _DEFAULT_KEYS, as_json: AsJson = False) -> None:
+    """List whose keys there are.
+
+    Examples:
+        phytoscope serve-keys list
+        phytoscope serve-keys list --file keys.json --json
+    """
     from phytoscope.api.keys import read_keys
 
-    for entry in read_keys(file):
+    entries = read_keys(file)
+    if as_json:
+        print_json({"file": file, "keys": [{"name": each.name, "created_at": each.created_at} for each in entries]})
+        return
+    for entry in entries:
         out.print(escape(f"{entry.name}  {entry.created_at}"))
 
 
 @keys_app.command("remove")
 def remove(
-    name: Annotated[str, typer.Argument(help="Whose key.")],
+    name: Annotated[str, typer.Argument(help="Whose key.", metavar="NAME")],
     file: _KeyFile = _DEFAULT_KEYS,
+    as_json: AsJson = False,
 ) -> None:
-    """Remove a key; a running service refuses it within seconds."""
+    """Remove a key; a running service refuses it within seconds.
+
+    Examples:
+        phytoscope serve-keys remove greenhouse-3
+    """
     from phytoscope.api.keys import remove_key
 
     if not name.strip():
         message = "name the key to remove; `phytoscope serve-keys list` shows them."
         raise ConfigError(message)
     remove_key(file, name)
+    if as_json:
+        print_json({"name": name, "file": file})
+        return
     out.print(escape(f"Removed the key of {name}."))

@@ -7,6 +7,8 @@ import typer
 from rich.markup import escape
 
 from phytoscope.cli.addresses import keep_here, read_here
+from phytoscope.cli.json_output import AsJson, list_files, print_json
+from phytoscope.cli.options import BatchSize, Overwrite, refuse_existing, write_to
 from phytoscope.cli.terminal import TerminalProgress, err, out
 from phytoscope.errors import ConfigError
 
@@ -25,37 +27,35 @@ def suggest(
         typer.Argument(
             callback=keep_here,
             help="Images without labels: files, folders, or a CSV with a column `path`. Left out: those of the run.",
-            metavar="[IMAGE...]",
+            metavar="IMAGE",
         ),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", callback=keep_here, help="List to write, .csv.")] = Path(
-        "to_label.csv"
-    ),
+    output: Annotated[Path, write_to("List to write, .csv.", "FILE")] = Path("to_label.csv"),
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many images you want to label.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws; the same seed gives the same list.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 32,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the list if it exists.")] = False,
+    batch_size: BatchSize = 32,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the images without a label that are most worth one.
-
-    [bold]Example[/]
-
-    phytoscope suggest runs/TIME-NAME field_photos/ --n 40 --output to_label.csv
 
     Suggested are images that the model is unsure of or that are unlike what it learned from, and no two that are alike.
     Photographs that are dark, blurred, too small or without a plant are left out. The list (rank, path, why, the
     current answer, how many images are like it) comes with a sheet of pictures.
 
-    [bold]Then[/] sort the listed images into class folders or write their numbers into your table, train again with
-    them, and ask again: several small rounds teach more than one large one.
+    Then sort the listed images into class folders or write their numbers into your table, train again with them, and
+    ask again: several small rounds teach more than one large one.
+
+    Examples:
+        phytoscope suggest runs/TIME-NAME field_photos/ -n 40 --output to_label.csv
+        phytoscope suggest runs/TIME-NAME
     """
     if output.suffix.lower() != ".csv":
         message = f"--output {str(output)!r}: the list is written as .csv; choose a name that ends so."
         raise ConfigError(message)
     taken = next((place for place in (output, output.with_suffix(".png")) if place.exists()), None)
     if taken is not None and not overwrite:
-        message = f"the output {str(taken)!r} exists: choose another name, or add --overwrite to replace it."
-        raise ConfigError(message)
+        raise refuse_existing(taken)
     from phytoscope.steps.explain_files import load_model
     from phytoscope.steps.suggest import find_unlabelled, suggest_images, write_suggestions
 
@@ -73,6 +73,10 @@ def suggest(
     finally:
         progress.finish()
     sheet = write_suggestions(found, output)
+    if as_json:
+        about = {"looked_at": found.looked_at, "passed_over": found.skipped, "images": found.images}
+        print_json(about | {"files": list_files(table=output, sheet=sheet)})
+        return
     passed = ", ".join(f"{count} {reason}" for reason, count in found.skipped.items())
     note = f" ({passed} passed over)" if passed else ""
     out.print(escape(f"{len(found.images)} of {found.looked_at} images to label{note}: {output}"))

@@ -3,11 +3,12 @@
 import dataclasses
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from phytoscope.cli.compose import Settings, compose
+from phytoscope.cli.json_output import AsJson, list_files, print_json
 from phytoscope.cli.terminal import TerminalProgress, err, out, say
 
 if TYPE_CHECKING:
@@ -16,17 +17,17 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-def sweep(settings: Settings = None) -> None:
-    r"""Try settings on val, many trainings on the same prepared data, and keep the best as an experiment.
-
-    [bold]Examples[/]
-
-    phytoscope sweep sweep=default n_trials=20 data=plantvillage data.root=DIR
-
-    phytoscope sweep data=folder data.root=DIR sweep.n_workers=4 sweep.timeout_minutes=60
+def sweep(settings: Settings = None, as_json: AsJson = False) -> None:
+    """Try settings on val, many trainings on the same prepared data, and keep the best as an experiment.
 
     What is tried stands in sweep.space; a setting with null is not. Interrupted? The same command continues; n_trials
-    counts the trials of all calls. Needs the extra: pip install "phytoscope\[sweep]".
+    counts the trials of all calls. Needs the extra: pip install "phytoscope[sweep]".
+
+    Settings: sweep
+
+    Examples:
+        phytoscope sweep sweep=default n_trials=20 data=plantvillage data.root=DIR
+        phytoscope sweep data=folder data.root=DIR sweep.n_workers=4 sweep.timeout_minutes=60
     """
     config = compose(name_sweep_keys(settings or []))
     with err.status("Starting"):
@@ -36,6 +37,9 @@ def sweep(settings: Settings = None) -> None:
         result = run_sweep(config, progress=progress, say=say)
     finally:
         progress.finish()
+    if as_json:
+        print_json(_describe(result))
+        return
     _show(result)
     data = [word for word in config.overrides if word.startswith(("data=", "data.")) and not _is_tried(word)]
     best = shlex.quote(str(result.best_run.root))
@@ -44,6 +48,17 @@ def sweep(settings: Settings = None) -> None:
     out.print(f"Next, with the weights of the best trial: phytoscope run paths.run_dir={escape(best)}")
     words = " ".join(shlex.quote(word) for word in [f"experiment={result.folder.best}", *data])
     out.print(f"Or train anew, perhaps on other data:     phytoscope run {escape(words)}")
+
+
+def _describe(result: "SweepResult") -> dict[str, Any]:
+    columns = ["trial", "state", "objective", "seconds", *result.keys]
+    return {
+        "metric": result.metric,
+        "trials": result.trials[columns].to_dict("records"),
+        "importance": result.importance,
+        "best_run_dir": result.best_run.root,
+        "files": list_files(best=result.folder.best, figures=result.folder.figures),
+    }
 
 
 def name_sweep_keys(words: Sequence[str]) -> list[str]:

@@ -1,7 +1,12 @@
 """What the user sees: two consoles, progress, and the exit codes."""
 
+import contextlib
 import os
+import sys
 import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,19 +20,57 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichBar
+from rich.status import Status
 from rich.table import Table
 
 from phytoscope.errors import ConfigError, suggest
 
 LOG_VARIABLE = "PHYTOSCOPE_LOG"
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-EXIT_USER, EXIT_BUG, EXIT_FINDINGS, EXIT_INTERRUPTED = 2, 1, 3, 130
+EXIT_USER, EXIT_BUG, EXIT_FINDINGS, EXIT_INTERRUPTED, EXIT_CLOSED, EXIT_ENDED = 2, 1, 3, 130, 141, 143
+EXIT_CODES: Final[Mapping[int, str]] = {
+    0: "done",
+    EXIT_BUG: "a bug of phytoscope: please report the text above it",
+    EXIT_USER: "a mistake in the command, the data or the place: the message says what to do",
+    EXIT_FINDINGS: "done, and something was found that asks for a person: the output says what",
+    EXIT_INTERRUPTED: "interrupted with Ctrl-C: what is finished is kept, and the same command continues",
+    EXIT_CLOSED: "whoever read the output has left, as `head` does",
+    EXIT_ENDED: "told to end (SIGTERM): what is finished is kept, and the same command continues",
+}
+"""Every exit code of the command line, and what it means."""
 _QUIET_SECONDS = 20.0
 _TWO_MINUTES_S = 120
 _WIDEST = 10_000
 
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+class Screen(Console):
+    """A console whose bars and spinners move on a terminal only, even where FORCE_COLOR asks for colours elsewhere."""
+
+    def __init__(self, **options: Any) -> None:
+        """Takes what the console takes."""
+        stream = sys.__stderr__ if options.get("stderr") else sys.__stdout__
+        moves = stream is not None and not stream.closed and stream.isatty()
+        super().__init__(soft_wrap=True, highlight=False, force_interactive=None if moves else False, **options)
+
+    def on_broken_pipe(self) -> None:
+        """Ends the command when whoever read the output has left.
+
+        Raises:
+            SystemExit: Always.
+        """
+        self.quiet = True
+        silence_stdout()
+        raise SystemExit(EXIT_CLOSED)
+
+    def status(self, *args: Any, **options: Any) -> Status:
+        """A spinner beside a text, or nothing where it could not move."""
+        if self.is_interactive:
+            return super().status(*args, **options)
+        return Console(quiet=True).status(*args, **options)
+
+
+out = Screen()
+err = Screen(stderr=True)
 
 
 class TerminalProgress:
@@ -47,7 +90,7 @@ class TerminalProgress:
         self.finish()
         self._description, self._total, self._done, self._spoken_at = description, total, 0, time.monotonic()
         self._timed_from = None
-        if not err.is_terminal:
+        if not err.is_interactive:
             err.print(f"{description} ...")
             return
         self._bar = RichBar(
@@ -70,7 +113,7 @@ class TerminalProgress:
         if self._bar is not None:
             task = self._bar.tasks[0]
             self._bar.update(task.id, advance=units, note=escape(note) if note else task.fields["note"])
-        elif not err.is_terminal and time.monotonic() - self._spoken_at > _QUIET_SECONDS:
+        elif not err.is_interactive and time.monotonic() - self._spoken_at > _QUIET_SECONDS:
             self._spoken_at = time.monotonic()
             whole = "" if self._total is None else f"/{self._total}"
             line = f"  {self._description}: {self._done}{whole} {escape(note)}".rstrip()
@@ -94,6 +137,12 @@ class TerminalProgress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def silence_stdout() -> None:
+    """Keeps Python from complaining at its end that nobody reads its output any more."""
+    with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def say(message: str) -> None:

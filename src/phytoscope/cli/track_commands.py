@@ -5,14 +5,16 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from phytoscope.cli.addresses import keep_here
-from phytoscope.cli.terminal import TerminalProgress, out, print_table, say
+from phytoscope.cli.command import CommandApp
+from phytoscope.cli.json_output import AsJson, print_json
+from phytoscope.cli.terminal import EXIT_FINDINGS, TerminalProgress, out, print_table, say
 from phytoscope.errors import ArtifactError, ConfigError, TrackingError
 from phytoscope.schema.artifact import resolve_path
 from phytoscope.schema.choices import TrackSink, WandbMode
@@ -23,19 +25,20 @@ if TYPE_CHECKING:
     from phytoscope.track.target import TrackTarget
     from phytoscope.track.teller import Delivery
 
-track_app = typer.Typer(
-    help="Tell MLflow or Weights & Biases about runs, also long after they were made.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-)
+_HELP = """Tell MLflow or Weights & Biases about runs, also long after they were made.
+
+Examples:
+    phytoscope track status
+    phytoscope track sync runs --to mlflow --uri http://127.0.0.1:5001
+"""
+track_app = CommandApp(help=_HELP)
 _SILENT_AFTER = 2
-_EXIT_LEFT = 1
 Places = Annotated[
     list[Path] | None,
     typer.Argument(
         callback=keep_here,
         help="Folders of runs, of sweeps, or of many of them; runs when none is named.",
-        metavar="[PLACE]...",
+        metavar="PLACE",
     ),
 ]
 
@@ -55,21 +58,18 @@ def sync(
     online: Annotated[
         bool, typer.Option("--online", help="Tell Weights & Biases over the network, not into a folder.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tell the trackers all that they do not know yet of some runs. What they know already is not told twice.
 
-    [bold]Examples[/]
-
-    phytoscope track sync
-
-    phytoscope track sync runs/20261123-101500-plantvillage
-
-    phytoscope track sync runs --to mlflow --uri http://127.0.0.1:5001
-
-    phytoscope track sync runs --to wandb --experiment my-plants --online
-
     A tracker that does not answer loses nothing: start it, and give the same command again. MLflow without --uri is the
     one of the environment variable MLFLOW_TRACKING_URI, else the file runs/mlflow/mlflow.db.
+
+    Examples:
+        phytoscope track sync
+        phytoscope track sync runs/20261123-101500-plantvillage
+        phytoscope track sync runs --to mlflow --uri http://127.0.0.1:5001
+        phytoscope track sync runs --to wandb --experiment my-plants --online
     """
     from phytoscope.track.told import word_target
 
@@ -79,11 +79,13 @@ def sync(
         message = "these runs were made without a tracker, so nobody is told: name one with --to mlflow or --to wandb."
         raise ConfigError(message)
     outcome = _Outcome()
+    deliveries = []
     progress = TerminalProgress()
     progress.start("Telling", sum(_count_waiting(run, target) for run, target in found))
     try:
         for run, target in found:
             delivery = outcome.tell(run, target, progress)
+            deliveries.append({"run_dir": run, "tracker": target.sink.value, "told": delivery.told})
             line = f"{_shorten(run)}: {_word(delivery)}, {word_target(target)}"
             out.print(escape(line))
     finally:
@@ -92,37 +94,50 @@ def sync(
         reasons = " ".join(dict.fromkeys(outcome.errors))
         message = f"{outcome.waiting} events could not be told. {reasons}"
         raise TrackingError(message)
+    if as_json:
+        print_json({"runs": deliveries})
 
 
 @track_app.command()
-def status(places: Places = None) -> None:
+def status(places: Places = None, as_json: AsJson = False) -> None:
     """Show which trackers know how much of each run.
 
-    [bold]Examples[/]
-
-    phytoscope track status
-
-    phytoscope track status runs/20261123-101500-plantvillage
+    Examples:
+        phytoscope track status
+        phytoscope track status runs/20261123-101500-plantvillage --json
     """
+    states = {run: _read_states(run) for run in _find(places)}
+    if as_json:
+        print_json({"runs": [{"run_dir": run, "trackers": found} for run, found in states.items()]})
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("run", "tracker", "told", "where, or what is wrong"):
+        table.add_column(title, justify="right" if title == "told" else "left", no_wrap=True, overflow="ignore")
+    for run, found in states.items():
+        if not found:
+            table.add_row(escape(_shorten(run)), "none", "", "")
+        for state in found:
+            where = state["error"] or state["place"]
+            table.add_row(escape(_shorten(run)), state["tracker"], f"{state['told']}/{state['total']}", escape(where))
+    print_table(table)
+
+
+def _read_states(run: Path) -> list[dict[str, Any]]:
+    """Each tracker of a run: events it was told, of all events, where it keeps them, and what is wrong."""
     from phytoscope.track.cursor import tracking_folder
     from phytoscope.track.target import load_targets
     from phytoscope.track.told import Told, read_told, word_target
 
-    table = Table(box=None, pad_edge=False)
-    for title in ("run", "tracker", "told", "where, or what is wrong"):
-        table.add_column(title, justify="right" if title == "told" else "left", no_wrap=True, overflow="ignore")
-    for run in _find(places):
-        targets = load_targets(tracking_folder(run))
-        if not targets:
-            table.add_row(escape(_shorten(run)), "none", "", "")
-        for target in targets:
-            try:
-                told = read_told(run, target)
-            except ArtifactError as error:
-                told = Told(0, 0, str(error))
-            where = told.error or told.facts.get("url") or told.facts.get("folder") or word_target(target)
-            table.add_row(escape(_shorten(run)), target.sink.value, f"{told.told}/{told.total}", escape(where))
-    print_table(table)
+    states = []
+    for target in load_targets(tracking_folder(run)):
+        try:
+            told = read_told(run, target)
+        except ArtifactError as error:
+            told = Told(0, 0, str(error))
+        place = told.facts.get("url") or told.facts.get("folder") or word_target(target)
+        counts = {"told": told.told, "total": told.total}
+        states.append({"tracker": target.sink.value, **counts, "place": place, "error": told.error})
+    return states
 
 
 @track_app.command(hidden=True)
@@ -152,7 +167,7 @@ def follow(
     threading.Thread(target=_watch, args=(over,), daemon=True).start()
     delivery = follow_run(root, chosen, over=over, patience_s=patience, say=say)
     if delivery.waiting:
-        raise typer.Exit(_EXIT_LEFT)
+        raise typer.Exit(EXIT_FINDINGS)
 
 
 def _watch(over: threading.Event) -> None:

@@ -3,10 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -50,6 +46,12 @@ def compose_config(overrides: Sequence[str]) -> RunConfig:
             "data.root=DIR."
         )
         raise ConfigError(message)
+    # Loaded late, because the names of groups and keys alone are asked for at each press of the Tab key.
+    from hydra import compose, initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+
     GlobalHydra.instance().clear()
     store = ConfigStore.instance()
     store.store(name="schema_run", node=RunConfig)
@@ -86,4 +88,6 @@ def _explain(error: Exception) -> str:
     clearest = next((found for found in reversed(chain) if "full_key: " in str(found)), chain[-1])
     lines = [line.strip() for line in str(clearest).splitlines() if line.strip()]
     named = next((line.partition(":")[2].strip() for line in lines if line.startswith("full_key:")), "")
+    if named and lines[0].endswith("is not Optional"):
+        return f"{named}=null: it cannot be left open. Leave the word out to keep the default."
     return f"{named + ': ' if named else ''}{lines[0] if lines else type(error).__name__}"

@@ -67,7 +67,7 @@ def _read_words(path: Path) -> list[str]:
         # OmegaConf's reader takes 1e-3 for a number, as the presets do.
         content: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
-        message = f"experiment={str(path)!r} cannot be read as YAML ({str(error).splitlines()[0]})."
+        message = f"experiment={str(path)!r} cannot be read as YAML ({str(error).splitlines()[0]}): mend that line."
         raise ConfigError(message) from error
     if not isinstance(content, dict):
         message = f"experiment={str(path)!r} must hold settings such as `trainer: {{max_epochs: 5}}`."

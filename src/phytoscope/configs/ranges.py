@@ -134,6 +134,11 @@ _RULES: dict[str, _Rule] = {
 }
 
 
+def describe_ranges() -> dict[str, str]:
+    """Setting -> what its number may be, in words, for the reference."""
+    return {key: allowed for key, (_, allowed) in _RULES.items()}
+
+
 def check_ranges(config: RunConfig) -> None:
     """Refuses numbers that cannot work.
 

@@ -6,13 +6,12 @@ from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-
 from phytoscope.errors import ConfigError, suggest
 from phytoscope.schema.config import SCHEMA_OF_GROUP, SplitConfig
 
 _UNREADABLE = object()
+_WANTED = {int: ("no whole number", "4"), float: ("no number", "0.5"), bool: ("neither true nor false", "true")}
+_TRUTHS = ("true", "false", "yes", "no", "on", "off", "y", "n", "1", "0")
 
 
 def normalise_words(words: Sequence[str], groups: dict[str, list[str]]) -> list[str]:
@@ -51,7 +50,7 @@ def _cut(word: str) -> tuple[str, str]:
 
 
 def _fault(key: str, value: str, groups: dict[str, list[str]]) -> str | None:
-    types = _types_of_keys()
+    types = list_types()
     if key in groups:
         optional = key in ("data", "experiment", "debug") and value == "null"
         if value in groups[key] or optional:
@@ -65,11 +64,34 @@ def _fault(key: str, value: str, groups: dict[str, list[str]]) -> str | None:
         parsed = _parse(key, value)
         if parsed not in choices:
             return f"{key}={value!r} is not one of {', '.join(choices)}; {suggest(value, choices)}"
+    elif kind in _WANTED and not _fits(kind, _parse(key, value)):
+        wanted, example = _WANTED[kind]
+        group, _, name = key.partition(".")
+        usual = getattr(SCHEMA_OF_GROUP.get(group), name, None)
+        shown = usual if type(usual) in (int, float) else example
+        return f"{key}={value!r} is {wanted}: write for example {key}={shown}."
     return None
 
 
-def _types_of_keys() -> dict[str, Any]:
-    """Type of every setting; of an optional one the type it has when it is given."""
+def _fits(kind: type, parsed: Any) -> bool:
+    # Whether null and ${...} are right is known only when everything is composed.
+    if parsed is None or (isinstance(parsed, str) and "${" in parsed):
+        return True
+    if kind is bool:
+        return isinstance(parsed, int) or str(parsed).lower() in _TRUTHS
+    if isinstance(parsed, bool) or not isinstance(parsed, (int, float, str)):
+        return False
+    if kind is int:
+        return isinstance(parsed, int)
+    try:
+        float(parsed)
+    except ValueError:
+        return False
+    return True
+
+
+def list_types() -> dict[str, Any]:
+    """Key of every setting -> its type; of an optional one the type it has when it is given."""
     types: dict[str, Any] = {"name": str, "seed": int}
     for prefix, schema in (*SCHEMA_OF_GROUP.items(), ("data.split", SplitConfig)):
         types |= {f"{prefix}.{name}": _without_none(kind) for name, kind in get_type_hints(schema).items()}
@@ -82,7 +104,7 @@ def _without_none(kind: Any) -> Any:
 
 
 def _to_override(key: str, value: str) -> str:
-    kind = _types_of_keys().get(key)
+    kind = list_types().get(key)
     parsed = _parse(key, value)
     if kind is str:
         return f"{key}={value}" if _stays_text(value, parsed) else f"{key}={quote_text(value)}"
@@ -118,6 +140,9 @@ def _to_list(key: str, value: str, parsed: Any) -> str:
 
 
 def _parse(key: str, value: str) -> Any:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
     try:
         override = OverridesParser.create().parse_override(f"{key}={value}")
         # Hydra's sweeps (a,b) and functions of them mean several runs; here they are text with a comma.

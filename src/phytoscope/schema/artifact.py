@@ -152,7 +152,7 @@ def read_json(path: Path) -> Any:
         message = f"{str(path)!r} is missing: run the step that writes it first."
         raise ArtifactError(message) from error
     except OSError as error:
-        message = f"{str(path)!r} cannot be read ({error.strerror or error})."
+        message = f"{str(path)!r} cannot be read ({error.strerror or error}): check its permissions."
         raise ArtifactError(message) from error
     except ValueError as error:
         message = f"{str(path)!r} is damaged ({error}): remove it and run the step that writes it again."

@@ -4,9 +4,7 @@ Fields that are None mean "chosen from the data or the backbone"; what was chose
 """
 
 from dataclasses import dataclass, field
-from typing import Any
-
-from omegaconf import MISSING
+from typing import Any, Final
 
 from phytoscope.schema.choices import (
     AdaptKind,
@@ -35,6 +33,9 @@ from phytoscope.schema.engine import EngineConfig
 from phytoscope.schema.operate import MonitorConfig, PromoteConfig, TrackConfig
 from phytoscope.schema.serve import ServeConfig
 from phytoscope.schema.table import Task
+
+# How OmegaConf marks a value that must be given. Its import would double the time of `phytoscope --help`.
+MISSING: Final[Any] = "???"
 
 
 @dataclass

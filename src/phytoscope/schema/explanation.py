@@ -3,12 +3,14 @@
 import dataclasses
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Final
 
 from phytoscope.errors import ArtifactError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 OUTSIDE_LIMIT: Final = 0.5
 """An answer counts as resting on the background when more than this share of its heat lies outside the plant."""
@@ -77,7 +79,7 @@ class Explanation:
         test: What the map is worth; None when it was not tested.
     """
 
-    heat: NDArray[np.float32]
+    heat: "NDArray[np.float32]"
     method: ExplanationMethod
     explained: str
     outside_plant: float | None
@@ -163,7 +165,7 @@ class ExplanationReport:
         tests = [row.test for row in self.rows if row.test is not None]
         if not tests:
             return None
-        return HeatTest(*(float(np.mean([getattr(test, item.name) for test in tests])) for item in _TEST_FIELDS))
+        return HeatTest(*(fmean([getattr(test, item.name) for test in tests]) for item in _TEST_FIELDS))
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain dictionaries and lists, ready for JSON, its summary included."""
@@ -221,4 +223,4 @@ _TEST_FIELDS = dataclasses.fields(HeatTest)
 
 def _mean(values: list[float | None] | list[float]) -> float | None:
     known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+    return fmean(known) if known else None

@@ -80,7 +80,9 @@ def explain_files(
             raise DataNotFoundError(message)
     paths = list(list_images(sources))
     if not paths:
-        message = f"no image found in {', '.join(repr(str(source)) for source in sources)}."
+        message = (
+            f"no image found in {', '.join(repr(str(source)) for source in sources)}: name images, or their folder."
+        )
         raise DataNotFoundError(message)
     explainer = Explainer(predictor, method)
     progress.start("Explaining", len(paths))

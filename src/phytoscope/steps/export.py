@@ -158,6 +158,7 @@ def _write_forms(job: _Job, folder: Path) -> tuple[Certificate, dict[str, Any]]:
             absent.append(found)
             continue
         forms.append(found)
+        job.context.say(f"{found.name}: answering {len(job.rows)} images of {job.split.value} ...")
         measured.append(answer_rows(job.context, found.predictor, job.cache, job.rows, job.split))
     variants = _write_openvino(job, folder)
     int8 = _make_int8(job, folder)

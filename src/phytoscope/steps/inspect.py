@@ -16,14 +16,13 @@ from phytoscope.errors import ArtifactError, ConfigError
 from phytoscope.schema.address import as_url
 from phytoscope.schema.artifact import resolve_path, write_atomic, write_json
 from phytoscope.schema.audit import AuditReport
-from phytoscope.schema.choices import DataKind
 from phytoscope.schema.config import RunConfig
 from phytoscope.schema.inspection_folder import InspectionFolder
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import SAMPLE_ID, SPLIT
 from phytoscope.steps.context import RunContext, describe_other_data, plain_settings
-from phytoscope.steps.look import LookedAt, find_cache_folder, look_at_data
+from phytoscope.steps.look import LookedAt, check_outside_data, find_cache_folder, look_at_data
 from phytoscope.steps.row_engine import with_engine
 from phytoscope.storage.bringing import bring_here
 from phytoscope.visualize.audit_page import build_audit_page
@@ -58,7 +57,7 @@ def run_inspect(
     config = _named(config)
     context = RunContext(config, RunFolder(Path()), progress, say)
     folder = choose_inspection_folder(config, output)
-    _check_outside_data(config, [folder.root, find_cache_folder(context)])
+    check_outside_data(config, [folder.root, find_cache_folder(context)], "the inspection")
     folder.check_own()
     _check_same_data(folder, config)
     # A wrong name is told before all images are looked at.
@@ -130,22 +129,6 @@ def _named(config: RunConfig) -> RunConfig:
         # Many tables are called labels.csv; their folder says more.
         name = place.parent.name
     return dataclasses.replace(config, name=name if name.strip(". ") else data.kind.value)
-
-
-def _check_outside_data(config: RunConfig, places: list[Path]) -> None:
-    # In a folder of class folders anything new would count as a class the next time.
-    if config.data.kind not in (DataKind.folder, DataKind.plantvillage) or config.data.root is None:
-        return
-    if as_url(config.data.root) is not None:
-        return
-    root = resolve_path(config.data.root, "data.root").resolve()
-    inside = [place for place in places if place.resolve().is_relative_to(root)]
-    if inside:
-        message = (
-            f"the inspection would be written to {str(inside[0])!r}, which lies inside the data {str(root)!r} and "
-            "would count as a class there: add paths.runs_dir=DIR (and --output DIR) with a place outside."
-        )
-        raise ConfigError(message)
 
 
 def _read_split(config: RunConfig, split_file: Path | None, looked: LookedAt) -> GivenSplit | None:

@@ -7,7 +7,10 @@ from phytoscope.data.facts.image_facts import ImageFacts, read_image_facts
 from phytoscope.data.read import read_source
 from phytoscope.data.source import Source
 from phytoscope.data.validate import Validated, validate_source
+from phytoscope.errors import ConfigError
 from phytoscope.schema.artifact import resolve_path
+from phytoscope.schema.choices import DataKind
+from phytoscope.schema.config import RunConfig
 from phytoscope.schema.table import PATH
 from phytoscope.steps.context import RunContext
 from phytoscope.storage.mirror import working_folder
@@ -72,3 +75,28 @@ def find_cache_folder(context: RunContext) -> Path:
     if address is not None:
         return working_folder(address)
     return resolve_path(cache_dir, "paths.cache_dir")
+
+
+def check_outside_data(config: RunConfig, places: list[Path], what: str) -> None:
+    """Makes sure that nothing is written into a folder of class folders, where it would count as a class from then on.
+
+    Args:
+        config: Which data.
+        places: Folders that are written to.
+        what: What is written, in words.
+
+    Raises:
+        ConfigError: One of them lies inside the data.
+    """
+    if config.data.kind not in (DataKind.folder, DataKind.plantvillage) or config.data.root is None:
+        return
+    if as_url(config.data.root) is not None:
+        return
+    root = resolve_path(config.data.root, "data.root").resolve()
+    inside = [place for place in places if place.resolve().is_relative_to(root)]
+    if inside:
+        message = (
+            f"{what} would be written to {str(inside[0])!r}, which lies inside the data {str(root)!r} and "
+            "would count as a class there: add paths.runs_dir=DIR (and --output DIR) with a place outside."
+        )
+        raise ConfigError(message)

@@ -52,21 +52,30 @@ def resolve_package(text: str, uri: str | None = None, cache: Path | None = None
     if not text.startswith(REFERENCE):
         return bring_here(text)
     name, which = parse_reference(text)
-    place = choose_uri(uri)
-    _check_store(place)
+    place = find_store(uri)
     registry = Registry(place)
     return keep_package(registry, registry.get(name, which), cache)
 
 
-def _check_store(uri: str) -> None:
+def find_store(uri: str | None = None) -> str:
+    """Address of the MLflow store that models are looked for in, see `choose_uri`; it is there.
+
+    Args:
+        uri: Address of an MLflow store.
+
+    Raises:
+        ArtifactError: It is a file that does not exist.
+    """
+    place = choose_uri(uri)
     # Whoever opens a store that is not there makes an empty one, and looking must not write.
-    path = uri.removeprefix(_FILE)
-    if uri.startswith(_FILE) and path and not Path(path).exists():
+    path = place.removeprefix(_FILE)
+    if place.startswith(_FILE) and path and not Path(path).exists():
         message = (
             f"there is no registry at {path!r}: `phytoscope register RUN` makes one; {URI_VARIABLE} or --uri names "
             "another, and PHYTOSCOPE_WORKSPACE the directory of a pipeline."
         )
         raise ArtifactError(message)
+    return place
 
 
 def keep_package(registry: Registry, version: ModelVersion, cache: Path | None = None) -> Path:

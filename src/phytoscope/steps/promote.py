@@ -23,7 +23,7 @@ from phytoscope.schema.promotion import Contender, PromotionCheck, PromotionDeci
 from phytoscope.schema.table import PATH, Task
 from phytoscope.steps.gate_answers import UNREADABLE, UnseenAnswers, answer_unseen
 from phytoscope.steps.gate_evidence import check_baseline, check_golden, check_parity, read_evidence
-from phytoscope.steps.model_source import choose_uri, keep_package
+from phytoscope.steps.model_source import find_store, keep_package
 from phytoscope.track.model_version import CHALLENGER, CHAMPION, PREFIX, ROLLBACK, ModelVersion
 from phytoscope.track.registry import Registry
 
@@ -90,7 +90,7 @@ def promote(request: PromotionRequest) -> PromotionDecision:
         TrackingError: The registry does not answer, or another process changed the champion meanwhile.
         StorageError: The output cannot be written.
     """
-    registry = Registry(choose_uri(request.uri))
+    registry = Registry(find_store(request.uri))
     champion = registry.find(request.name, CHAMPION)
     challenger = _find_challenger(registry, request)
     if champion is not None and champion.version == challenger.version:
@@ -126,7 +126,10 @@ def read_decision(registry: Registry, version: ModelVersion) -> PromotionDecisio
         try:
             content = json.loads(found.read_text(encoding="utf-8"))
         except ValueError as error:
-            message = f"the decision {place!r} of {version.name!r} is damaged ({error})."
+            message = (
+                f"the decision {place!r} of {version.name!r} is damaged ({error}): decide again with "
+                "`phytoscope promote`."
+            )
             raise ArtifactError(message) from error
     return PromotionDecision.from_dict(content)
 

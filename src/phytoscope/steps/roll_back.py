@@ -1,7 +1,7 @@
 """The champion of before becomes champion again."""
 
 from phytoscope.errors import ArtifactError
-from phytoscope.steps.model_source import choose_uri
+from phytoscope.steps.model_source import find_store
 from phytoscope.track.model_version import CHAMPION, ROLLBACK
 from phytoscope.track.registry import Registry
 
@@ -21,7 +21,7 @@ def roll_back(name: str, *, uri: str | None = None, version: int | None = None) 
         ArtifactError: There is no champion, or none before it.
         TrackingError: The registry does not answer, or another process changed the champion meanwhile.
     """
-    registry = Registry(choose_uri(uri))
+    registry = Registry(find_store(uri))
     champion = registry.get(name, CHAMPION)
     if version is None:
         crowned = [reign.version for reign in registry.history(name)]

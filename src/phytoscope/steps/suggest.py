@@ -124,7 +124,7 @@ def suggest_images(
         check_source(source)
     paths = list(dict.fromkeys(list_images(sources)))
     if not paths:
-        message = f"there is no image in {', '.join(repr(str(source)) for source in sources)}."
+        message = f"there is no image in {', '.join(repr(str(source)) for source in sources)}: name their folder."
         raise DataNotFoundError(message)
     pool = _look_at(predictor, paths, batch_size=batch_size, workers=workers, progress=progress)
     usable, doubts, skipped = _weigh(predictor, pool)
@@ -205,7 +205,7 @@ def _look_at(
         parts.append(_observe(predictor, photos, outputs, seen))
     progress.finish()
     if not read:
-        message = f"none of the {len(paths)} images can be read."
+        message = f"none of the {len(paths)} images can be read: open one with another program, or copy them again."
         raise DataValidationError(message)
     observed = Observed(
         np.concatenate([part.answers for part in parts]),

@@ -95,9 +95,16 @@ def test_registry_can_be_named(runs, tmp_path, monkeypatch) -> None:
     assert found.exit_code == 0, found.output
     assert f"phytoscope promote leaves --uri {uri}" in found.stdout
     assert "leaves" in call("models", "--uri", uri).stdout
-    nothing = call("models")
-    assert nothing.exit_code == 0, nothing.output
-    assert "holds no model yet" in nothing.stdout
+    for words in (
+        ["models"],
+        ["models", "--uri", "sqlite:///mistyped.db"],
+        ["promote", "x", "--uri", "sqlite:///m.db"],
+    ):
+        nothing = call(*words)
+        assert isinstance(nothing.exception, ArtifactError)
+        assert "there is no registry at" in str(nothing.exception)
+    # Looking makes no store.
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".db"] == []
 
 
 def test_mistakes_are_told(uri, runs, tmp_path) -> None:

@@ -18,7 +18,7 @@ SOURCES := src tests benchmarks docs tasks.py
 # albumentations otherwise asks the network for a newer release at every import.
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help venv demo test test-all coverage fuzz lint format types build constraints requirements clean
+.PHONY: help venv demo test test-all coverage fuzz lint format types docs precommit licences build sbom constraints requirements clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,9 +71,23 @@ format: $(STAMP) ## Repair style and formatting where that is safe
 types: $(STAMP) ## Check the types of the package
 	$(BIN)/mypy
 
+docs: $(STAMP) ## Build the documentation into site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+precommit: $(STAMP) ## Check what a commit must pass, on all files
+	$(BIN)/pre-commit run --all-files --show-diff-on-failure
+
+licences: $(STAMP) ## Check that everything installed has a licence from the list in pyproject.toml
+	$(BIN)/pip-licenses --summary
+
 build: $(STAMP) ## Build the source archive and the wheel into dist/
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
+
+sbom: $(STAMP) ## List everything that is installed in dist/phytoscope.cdx.json, a CycloneDX bill of materials
+	mkdir -p dist
+	$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible \
+		--output-file dist/phytoscope.cdx.json
 
 constraints: $(STAMP) ## Resolve all extras anew and rewrite constraints.txt and the requirements files
 	$(BIN)/invoke constraints
@@ -82,5 +96,5 @@ requirements: $(STAMP) ## Rewrite the requirements files from pyproject.toml and
 	$(BIN)/invoke requirements
 
 clean: ## Remove caches and build outputs; runs and .venv stay
-	rm -rf build dist htmlcov .coverage .coverage.* coverage.xml .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site htmlcov .coverage .coverage.* coverage.xml .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

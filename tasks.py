@@ -19,7 +19,10 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent
 PROJECT = "phytoscope"
-MADE_BY_MAKE = ("venv", "demo", "test", "test-all", "coverage", "fuzz", "lint", "format", "types", "build", "clean")
+MADE_BY_MAKE = (
+    *("venv", "demo", "test", "test-all", "coverage", "fuzz"),
+    *("lint", "format", "types", "docs", "precommit", "licences", "build", "sbom", "clean"),
+)
 
 CONSTRAINTS_HEADER = """\
 # Exact versions of everything that all extras of phytoscope need on Linux with Python 3.11.

@@ -1,20 +1,24 @@
 # syntax=docker/dockerfile:1
-# The service alone, with torch for processors.
+# The service alone, with torch for processors; --build-arg TORCH_BACKEND=cu130 makes one for GPUs of NVIDIA.
 #   docker build --file dockerfiles/api.Dockerfile --tag registry.example.org/phytoscope-api:0.1.0 .
 ARG PYTHON=3.11-slim-bookworm
 
 FROM python:${PYTHON} AS build
-ARG TORCH_INDEX=
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# uv knows where torch's builds lie: cpu, or such as cu130 or rocm6.4 for what has a GPU.
+ARG TORCH_BACKEND=cpu
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1
 RUN python -m venv /opt/phytoscope
-ENV PATH=/opt/phytoscope/bin:$PATH
+ENV VIRTUAL_ENV=/opt/phytoscope PATH=/opt/phytoscope/bin:$PATH
 WORKDIR /build
 COPY constraints.txt ./
-RUN pip install --constraint constraints.txt ${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"} torch torchvision
+# The largest part first: it changes least. uv itself stays outside of what is handed on.
+RUN /usr/local/bin/python -m pip install --constraint constraints.txt uv==0.13.9 \
+    && uv pip install --torch-backend "${TORCH_BACKEND}" --constraint constraints.txt torch torchvision
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 # track: packages are named models:/NAME@champion. s3: they may lie in a store of their own.
-RUN pip install --constraint constraints.txt ".[serve,explain,track,postgres,s3]"
+RUN uv pip install --torch-backend "${TORCH_BACKEND}" --constraint constraints.txt \
+      ".[serve,explain,track,postgres,s3]"
 
 FROM python:${PYTHON}
 RUN apt-get update \

@@ -81,7 +81,17 @@ def take_picture(page: Path, picture: Path) -> None:
         page: The page.
         picture: PNG file to write.
     """
-    parts = [_take(page, hidden) for hidden in ("footer", "header, nav, footer, .tiles, section:not(#shortcuts)")]
+    parts = [shoot(page, hidden) for hidden in ("footer", "header, nav, footer, .tiles, section:not(#shortcuts)")]
+    put_side_by_side(parts, picture)
+
+
+def put_side_by_side(parts: list[Image.Image], picture: Path) -> None:
+    """Writes two pictures of a page side by side.
+
+    Args:
+        parts: The pictures, as `shoot` takes them.
+        picture: PNG file to write.
+    """
     both = Image.new("RGB", (sum(part.width for part in parts) + _GAP, _HEIGHT), "white")
     both.paste(parts[0], (0, 0))
     both.paste(parts[1], (parts[0].width + _GAP, 0))
@@ -90,8 +100,13 @@ def take_picture(page: Path, picture: Path) -> None:
         both.quantize(256).save(temporary, format="png", optimize=True)
 
 
-def _take(page: Path, hidden: str) -> Image.Image:
-    """The top of the page without the elements that a CSS selector names."""
+def shoot(page: Path, hidden: str) -> Image.Image:
+    """Takes a picture of the top of a page, 1100 x 1400 px, without some of its elements.
+
+    Args:
+        page: The page; two files are written beside it.
+        hidden: CSS selector of what is left out.
+    """
     taken, shown = page.with_name("page.png"), page.with_name("page.html")
     style = f"<style>{hidden} {{ display: none !important }}</style></head>"
     shown.write_text(page.read_text(encoding="utf-8").replace("</head>", style, 1), encoding="utf-8")

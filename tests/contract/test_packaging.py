@@ -20,16 +20,24 @@ CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
 PROJECT = tomllib.loads(PYPROJECT)["project"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = re.search(r"^\.PHONY: (.*)$", MAKEFILE, flags=re.MULTILINE)[1].split()
+WHEEL_BYTES = 2_500_000
+"""Largest size of the wheel; it has 1.5 MB now."""
 DECLARED = [*PROJECT["dependencies"], *(text for texts in PROJECT["optional-dependencies"].values() for text in texts)]
 
 
 @pytest.fixture(scope="module")
-def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Names of the files in a freshly built wheel."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A freshly built wheel."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)
-    (wheel,) = folder.glob("phytoscope-*.whl")
+    (made,) = folder.glob("phytoscope-*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def wheel_names(wheel: Path) -> set[str]:
+    """Names of the files in it."""
     with zipfile.ZipFile(wheel) as archive:
         return set(archive.namelist())
 
@@ -52,6 +60,22 @@ def test_wheel_holds_package_data(wheel_names: set[str], pattern: str) -> None:
 def test_wheel_holds_only_the_package(wheel_names: set[str]) -> None:
     """The wheel installs phytoscope, and no tests or tasks beside it."""
     assert {name.partition("/")[0].split("-")[0] for name in wheel_names} == {"phytoscope"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checker", ["twine check --strict", "check-wheel-contents"])
+def test_wheel_passes_the_checkers(wheel: Path, checker: str) -> None:
+    """Its description can be shown where it is published, and it holds nothing that a wheel should not hold."""
+    name, *options = checker.split()
+    command = [str(Path(sys.executable).with_name(name)), *options, str(wheel)]
+    found = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.mark.slow
+def test_wheel_is_small(wheel: Path) -> None:
+    """A wheel has no pictures, weights or data to carry: what is far larger has something in it that is not ours."""
+    assert wheel.stat().st_size < WHEEL_BYTES
 
 
 def test_requirement_files_are_up_to_date() -> None:

@@ -12,9 +12,8 @@ from typer.testing import CliRunner
 import phytoscope
 from factories.runs import run_command
 from phytoscope import cli
-from phytoscope.cli import run_commands, terminal
+from phytoscope.cli import terminal
 from phytoscope.cli.compose import compose
-from phytoscope.errors import ConfigError
 from phytoscope.schema.config import SCHEMA_OF_GROUP
 
 COMMANDS = [
@@ -28,6 +27,7 @@ COMMANDS = [
     "serve",
     "demo",
     "settings",
+    "doctor",
     "adapters",
     "sweep",
     "cross-validate",
@@ -40,7 +40,33 @@ COMMANDS = [
     "models",
 ]
 GROUPS = ["cache", "data", "drift", "find", "package", "pipeline", "records", "serve-keys", "track"]
-HEAVY = ["torch", "timm", "lightning", "matplotlib", "pandas", "albumentations", "cv2", "sklearn"]
+HEAVY = [
+    "torch",
+    "torchvision",
+    "timm",
+    "lightning",
+    "matplotlib",
+    "seaborn",
+    "pandas",
+    "pyarrow",
+    "numpy",
+    "scipy",
+    "sklearn",
+    "PIL",
+    "albumentations",
+    "cv2",
+    "hydra",
+    "omegaconf",
+    "loguru",
+    "huggingface_hub",
+    "ray",
+    "dagster",
+    "mlflow",
+    "wandb",
+    "fastapi",
+    "sqlalchemy",
+    "fsspec",
+]
 
 
 def loaded_after(code: str) -> set[str]:
@@ -95,6 +121,28 @@ def test_help_starts_fast() -> None:
     assert not loaded & set(HEAVY)
 
 
+def test_importing_the_package_costs_nothing() -> None:
+    """`import phytoscope` loads none of them, and little of the package itself."""
+    loaded = loaded_after("import phytoscope")
+    assert not loaded & {*HEAVY, "typer", "rich", "pydantic"}
+    assert len([name for name in loaded if name.startswith("phytoscope")]) < 5
+
+
+def test_help_stays_within_its_time() -> None:
+    """Python's own clock of imports says less than a second for `phytoscope --help`, in the best of three."""
+    code = "import sys; sys.argv = ['phytoscope', '--help']; from phytoscope.cli import main; main()"
+    totals = []
+    for _ in range(3):
+        command = [sys.executable, "-X", "importtime", "-c", code]
+        told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stderr
+        lines = re.findall(r"^import time: +(\d+) \| +\d+ \|", told, flags=re.MULTILINE)
+        totals.append(sum(map(int, lines)) / 1e6)
+        if totals[-1] < 1.0:
+            return
+    # A machine that does much else tells nothing about imports; a library too much takes seconds everywhere.
+    assert min(totals) < 3.0, totals
+
+
 def test_wrong_setting_is_answered_before_torch_is_loaded() -> None:
     """A typo is told at once, not after seconds of imports."""
     words = ["phytoscope", "run", "data=folder", "trainer.max_epoch=3"]
@@ -117,46 +165,6 @@ def test_predicting_needs_no_trainer() -> None:
         "mlflow",
         "dagster",
     }
-
-
-class TestExitCodes:
-    """What `main` makes of the ways in which a command can end."""
-
-    @pytest.fixture
-    def end(self, monkeypatch, capsys):
-        """Lets the command line end with an exception; gives exit code and what it said."""
-
-        def run(error: BaseException) -> tuple[object, str]:
-            def fail(*_: object, **__: object) -> None:
-                raise error
-
-            monkeypatch.setattr(run_commands, "start_run", fail)
-            monkeypatch.setattr(sys, "argv", ["phytoscope", "prepare", "data=folder"])
-            with pytest.raises(SystemExit) as stop:
-                cli.main()
-            return stop.value.code, capsys.readouterr().err
-
-        return run
-
-    def test_mistake_of_the_user(self, end) -> None:
-        """Code 2 and the message alone, with brackets as they are."""
-        assert end(ConfigError("data.group_by=[plant] is [red]wrong[/]")) == (
-            2,
-            "Error: data.group_by=[plant] is [red]wrong[/]\n",
-        )
-
-    def test_interrupted(self, end) -> None:
-        """Code 130 and that the same command continues."""
-        code, message = end(KeyboardInterrupt())
-        assert code == 130
-        assert "the same command continues" in message
-
-    def test_bug(self, end) -> None:
-        """Code 1, the traceback and a request to report it."""
-        code, message = end(ZeroDivisionError("oh"))
-        assert code == 1
-        assert "ZeroDivisionError: oh" in message
-        assert "This is a bug of phytoscope" in message
 
 
 class TestProgress:

@@ -104,7 +104,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         if isinstance(content, dict) and isinstance(content.get(level), dict):
             content = content[level]
     if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
-        message = f"{str(path)!r} holds no state dict (parameter name -> tensor)."
+        message = (
+            f"{str(path)!r} holds no state dict (parameter name -> tensor): "
+            "save it with torch.save(model.state_dict(), FILE)."
+        )
         raise WeightsError(message)
     return {str(name).removeprefix("module."): value for name, value in content.items()}
 

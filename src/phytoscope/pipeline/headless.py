@@ -1,9 +1,11 @@
 """One data set taken through the graph in this process, without a server; Dagster's web page shows it later."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from phytoscope.errors import ArtifactError, PhytoscopeError
 from phytoscope.pipeline.instance import DATASETS, PROCESS_TAG, end_dead_runs, mark_process, open_instance
@@ -67,6 +69,7 @@ def _execute(
 
     instance.add_dynamic_partitions(DATASETS, [name])
     instance.add_event_listener(process, listener)
+    _keep_watchers_deaf(instance)
     result = defs.resolve_job_def(JOB).execute_in_process(
         instance=instance,
         partition_key=name,
@@ -82,6 +85,29 @@ def _execute(
     if not result.success:
         _raise_failure(result, listener.failed_checks)
     return HeadlessRun(process, listener.assets, list(listener.failed_checks))
+
+
+def _keep_watchers_deaf(instance: "DagsterInstance") -> None:
+    """Starts the processes that watch over a step's output deaf to Ctrl-C, which each would answer with a traceback.
+
+    They end with the step, as ever.
+    """
+    manager = instance.compute_log_manager
+    capture = manager.capture_logs
+
+    @contextlib.contextmanager
+    def capture_deaf(log_key: Sequence[str]) -> Iterator[Any]:
+        with contextlib.ExitStack() as stack:
+            # What is blocked here stays blocked in the processes that are started meanwhile.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                logs = stack.enter_context(capture(log_key))
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            yield logs
+
+    if hasattr(signal, "pthread_sigmask"):
+        vars(manager)["capture_logs"] = capture_deaf
 
 
 class _Listener:

@@ -19,7 +19,7 @@ from phytoscope.predict.covariate_rows import CovariateRows
 from phytoscope.predict.predictor import Predictor
 from phytoscope.predict.source_archives import ARCHIVE_SUFFIXES, count_members, is_archive
 from phytoscope.predict.source_images import FoundImage
-from phytoscope.predict.sources import check_source, count_skipped, list_images, word_skipped
+from phytoscope.predict.sources import check_source, count_skipped, count_unnamed, list_images, word_skipped
 from phytoscope.predict.table_writer import TableForm
 from phytoscope.schema.artifact import hash_content
 from phytoscope.schema.engine import RowEngine
@@ -111,6 +111,8 @@ def predict_sources(
     total = count_images(sources)
     if total == 0:
         raise _no_image(sources)
+    for place, count in count_unnamed(sources).items():
+        plan.say(f"{place}: {count} {'row names' if count == 1 else 'rows name'} no image and cannot be answered")
     key = _hash_settings(predictor, known, probs=plan.probs)
     with open_spool(output, form, key, fresh=plan.fresh) as spool:
         left = _skip_done(spool, sources, plan.say)

@@ -68,7 +68,7 @@ class Explainer:
         self._members: list[_Member] = []
         for each, meant in zip(networks, meanings, strict=True):
             if not isinstance(each, PlantNetwork):
-                message = f"a network of the kind {type(each).__name__} cannot be explained."
+                message = f"a network of the kind {type(each).__name__} cannot be explained: take another model."
                 raise ConfigError(message)
             if self.method is ExplanationMethod.attention_rollout and not find_attentions(each):
                 message = (

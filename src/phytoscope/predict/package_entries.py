@@ -40,7 +40,9 @@ def check_end(path: Path, size: int) -> None:
         OSError: It cannot be read.
     """
     if size > MOST_BYTES:
-        message = f"the package {str(path)!r} has {size / 1e9:.1f} GB, allowed are {MOST_BYTES / 1e9:.1f}."
+        message = (
+            f"the package {str(path)!r} has {size / 1e9:.1f} GB, allowed are {MOST_BYTES / 1e9:.1f}: do not use it."
+        )
         raise PackageError(message)
     with path.open("rb") as stream:
         stream.seek(max(0, size - _END.size - _LOCATOR_BYTES))

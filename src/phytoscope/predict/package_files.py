@@ -71,7 +71,9 @@ class PackageFiles(ABC):
         self.content, self.written_format = check_content(self.description, str(path))
         self.sha256: Mapping[str, str] = self.content["sha256"]
         if len(self.sha256) > MOST_PARTS:
-            message = f"the package {str(path)!r} names {len(self.sha256)} parts, allowed are {MOST_PARTS}."
+            message = (
+                f"the package {str(path)!r} names {len(self.sha256)} parts, allowed are {MOST_PARTS}: do not use it."
+            )
             raise PackageError(message)
         for name in self.sha256:
             if not self._is_inside(name):
@@ -154,7 +156,10 @@ class PackageFiles(ABC):
             # It is a ValueError, too, and says better what is wrong.
             raise
         except OSError as error:
-            message = f"the package {str(self.path)!r}: {name!r} cannot be read ({error.strerror or error})."
+            message = (
+                f"the package {str(self.path)!r}: {name!r} cannot be read ({error.strerror or error}): "
+                "check its permissions."
+            )
             raise PackageError(message) from error
         except _DAMAGE as error:
             message = f"the package {str(self.path)!r} is damaged: {name!r} cannot be read ({error}); copy it again."
@@ -194,7 +199,10 @@ class FolderFiles(PackageFiles):
             with place.open("rb") as stream:
                 return stream.read(_MOST_DESCRIPTION_BYTES + 1)
         except OSError as error:
-            message = f"the package {str(self.path)!r}: {DESCRIPTION_NAME} cannot be read ({error.strerror or error})."
+            message = (
+                f"the package {str(self.path)!r}: {DESCRIPTION_NAME} cannot be read ({error.strerror or error}): "
+                "check its permissions."
+            )
             raise PackageError(message) from error
 
     def _is_inside(self, name: str) -> bool:
@@ -238,7 +246,7 @@ class ArchiveFiles(PackageFiles):
         except PackageError:
             raise
         except OSError as error:
-            message = f"the package {str(path)!r} cannot be read ({error.strerror or error})."
+            message = f"the package {str(path)!r} cannot be read ({error.strerror or error}): check its permissions."
             raise PackageError(message) from error
         except _DAMAGE as error:
             message = f"the package {str(path)!r} is damaged ({error}): copy it again."
@@ -289,7 +297,7 @@ def open_files(path: Path) -> PackageFiles:
         return ArchiveFiles(path) if path.is_file() else FolderFiles(path)
     except OSError as error:
         # A folder above it may not be looked into.
-        message = f"the package {str(path)!r} cannot be read ({error.strerror or error})."
+        message = f"the package {str(path)!r} cannot be read ({error.strerror or error}): check its permissions."
         raise PackageError(message) from error
 
 
@@ -313,7 +321,7 @@ def read_beside(place: Path, name: str) -> bytes | None:
     try:
         return (place / name).read_bytes() if (place / name).is_file() else None
     except OSError as error:
-        message = f"{str(place / name)!r} cannot be read ({error.strerror or error})."
+        message = f"{str(place / name)!r} cannot be read ({error.strerror or error}): check its permissions."
         raise ArtifactError(message) from error
 
 

@@ -146,16 +146,45 @@ def _walk(folder: Path, closed: list[Path]) -> Iterator[Path]:
         yield from (Path(parent, name) for name in sorted(files) if not name.startswith("."))
 
 
+def count_unnamed(sources: Iterable[Path]) -> dict[str, int]:
+    """Counts the rows of lists that hold something but no path, so that nobody knows which image is meant.
+
+    Args:
+        sources: As for `list_images`; only lists are looked at.
+
+    Returns:
+        List -> number of such rows, where there are any.
+
+    Raises:
+        DataNotFoundError: A list cannot be opened.
+        DataValidationError: A list has no column of paths, or is no table of text.
+    """
+    readers = {".parquet": _read_cells, ".csv": _read_names, ".tsv": _read_names}
+    found = {}
+    for source in sources:
+        read = readers.get(source.suffix.lower())
+        if read is None or (not is_url(source) and source.is_dir()):
+            continue
+        local = fetch_place(source) if is_url(source) else source
+        found[str(source)] = sum(not name for name in read(local))
+    return {name: count for name, count in found.items() if count > 0}
+
+
 def _read_list(path: Path) -> Iterator[Path]:
+    yield from (_find_named(path.parent, name) for name in _read_names(path) if name)
+
+
+def _read_names(path: Path) -> Iterator[str]:
+    """The names of a list, without space around them; empty where a row has other cells only."""
     try:
         with path.open(encoding=_find_encoding(path), errors="surrogateescape", newline="") as stream:
             names = stream if path.suffix.lower() == ".txt" else _read_column(path, stream)
-            yield from (_find_named(path.parent, name.strip()) for name in names if name.strip())
+            yield from (name.strip() for name in names)
     except (csv.Error, UnicodeError) as error:
         message = f"{str(path)!r} cannot be read as a table ({error}): save it again as CSV (UTF-8)."
         raise DataValidationError(message) from error
     except OSError as error:
-        message = f"the list {str(path)!r} cannot be read ({error.strerror or error})."
+        message = f"the list {str(path)!r} cannot be read ({error.strerror or error}): check its permissions."
         raise DataNotFoundError(message) from error
 
 
@@ -167,7 +196,10 @@ def _read_column(path: Path, stream: TextIO) -> Iterator[str]:
     if mark.lower().startswith("sep=") and len(mark) == len("sep=") + 1:
         separator, first = mark[-1], stream.readline()
     column = _find_column(path, next(csv.reader([first], delimiter=separator), []))
-    yield from (row[column] for row in csv.reader(stream, delimiter=separator) if len(row) > column)
+    for row in csv.reader(stream, delimiter=separator):
+        # Spreadsheets write rows of nothing but separators below the last one.
+        if any(cell.strip() for cell in row):
+            yield row[column] if len(row) > column else ""
 
 
 def _find_column(path: Path, names: list[str]) -> int:
@@ -183,18 +215,22 @@ def _find_column(path: Path, names: list[str]) -> int:
 
 
 def _read_parquet(path: Path) -> Iterator[Path]:
+    yield from (open_place(name) if is_url(name) else path.parent / name for name in _read_cells(path) if name)
+
+
+def _read_cells(path: Path) -> Iterator[str]:
+    """The names of a Parquet list, without space around them; empty where there is none."""
     try:
         with pq.ParquetFile(path) as table:
             names = table.schema_arrow.names
             column = names[_find_column(path, names)]
             for batch in table.iter_batches(columns=[column]):
-                cells = (cell.strip() for cell in batch.column(0).cast(pa.string()).to_pylist() if cell is not None)
-                yield from (open_place(cell) if is_url(cell) else path.parent / cell for cell in cells if cell)
+                yield from ((cell or "").strip() for cell in batch.column(0).cast(pa.string()).to_pylist())
     except pa.ArrowException as error:
         message = f"{str(path)!r} cannot be read as Parquet ({error}): write it again."
         raise DataValidationError(message) from error
     except OSError as error:
-        message = f"the list {str(path)!r} cannot be read ({error.strerror or error})."
+        message = f"the list {str(path)!r} cannot be read ({error.strerror or error}): check its permissions."
         raise DataNotFoundError(message) from error
 
 

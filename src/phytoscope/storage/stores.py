@@ -58,7 +58,7 @@ def _open_store(scheme: str, url: str) -> Any:
         kind = fsspec.get_filesystem_class(scheme)
         given = kind._get_kwargs_from_urls(url)  # noqa: SLF001 (the libraries' own way, without a public name)
     except ImportError as error:
-        message = f"addresses {scheme}:// need a package that is not installed ({error})."
+        message = f"addresses {scheme}:// need a package that is not installed ({error}): install it with pip."
         raise MissingDependencyError(message) from error
     except ValueError as error:
         message = (

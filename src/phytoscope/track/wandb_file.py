@@ -120,7 +120,7 @@ def _read_chunks(file: Path) -> Iterator[bytes]:
     try:
         content = file.read_bytes()
     except OSError as error:
-        message = f"{str(file)!r} cannot be read ({error.strerror or error})."
+        message = f"{str(file)!r} cannot be read ({error.strerror or error}): check its permissions."
         raise ArtifactError(message) from error
     if not content.startswith(_HEAD[: len(content)]):
         message = f"{str(file)!r} is no file of Weights & Biases that this version can read: move its folder away."

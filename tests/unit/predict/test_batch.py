@@ -14,8 +14,8 @@ import pytest
 
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError, StorageError
 from phytoscope.predict import sources, table_writer
-from phytoscope.predict.batch import predict_files
-from phytoscope.predict.sources import count_skipped, list_images
+from phytoscope.predict.batch import BatchPlan, predict_files, predict_sources
+from phytoscope.predict.sources import count_skipped, count_unnamed, list_images
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import Task
 
@@ -83,6 +83,24 @@ class TestListImages:
         """One path a line, empty lines left out."""
         (tmp_path / "list.txt").write_text("b.png\n\n  a.png \n", encoding="utf-8")
         assert names([tmp_path / "list.txt"]) == ["b.png", "a.png"]
+
+    def test_rows_without_a_path_are_counted(self, tmp_path) -> None:
+        """Rows that hold something else do not vanish in silence; rows of nothing but separators do."""
+        (tmp_path / "list.csv").write_text("plant,path\n1,a.png\n2,\n3\n,\n\n4, \n", encoding="utf-8")
+        pd.DataFrame({"path": ["b.png", None, " "]}).to_parquet(tmp_path / "list.parquet")
+        (tmp_path / "full.csv").write_text("path\na.png\n", encoding="utf-8")
+        lists = [tmp_path / name for name in ("list.csv", "list.parquet", "full.csv", "leaf.png")]
+        assert count_unnamed(lists) == {str(tmp_path / "list.csv"): 3, str(tmp_path / "list.parquet"): 2}
+        assert names([tmp_path / "list.csv"]) == ["a.png"]
+
+    def test_rows_without_a_path_are_told(self, classifier, photo, tmp_path) -> None:
+        """Whoever asks for answers hears how many rows cannot have one."""
+        photo("a.png")
+        (tmp_path / "list.csv").write_text("plant,path\n1,a.png\n2,\n", encoding="utf-8")
+        said: list[str] = []
+        plan = BatchPlan(say=said.append)
+        predict_sources(classifier, [tmp_path / "list.csv"], tmp_path / "o.csv", plan, progress=SilentProgress())
+        assert said == [f"{tmp_path / 'list.csv'}: 1 row names no image and cannot be answered"]
 
     def test_quoted_path_with_comma(self, tmp_path) -> None:
         """A cell may hold the separator."""

@@ -181,7 +181,10 @@ class Database:
     def _check_file(self) -> None:
         if self.path is not None and (self._file is None or _identify(self.path) != self._file):
             self._engine.dispose()
-            message = f"cannot write the records in {self.place!r}: the file was moved, replaced or deleted."
+            message = (
+                f"cannot write the records in {self.place!r}: the file was moved, replaced or deleted. Bring it back, "
+                "or start the service again."
+            )
             raise StorageError(message)
 
 

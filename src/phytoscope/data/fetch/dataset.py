@@ -219,7 +219,10 @@ def _kaggle_file() -> tuple[str | None, str | None]:
     except FileNotFoundError:
         return None, None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"{str(folder / 'kaggle.json')!r} is not Kaggle's file of credentials ({type(error).__name__})."
+        message = (
+            f"{str(folder / 'kaggle.json')!r} is not Kaggle's file of credentials ({type(error).__name__}): "
+            "make a new one in your settings at kaggle.com."
+        )
         raise ConfigError(message) from error
 
 

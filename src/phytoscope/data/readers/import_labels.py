@@ -70,7 +70,7 @@ def import_image_folder(folder: Path) -> Imported:
             more = described.loc[name].to_dict() if name in described.index else {}
             rows.append(row | {str(key): value for key, value in more.items()})
     if not rows:
-        message = f"{str(root)!r} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})."
+        message = f"{str(root)!r} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}): name the folder above them."
         raise DataNotFoundError(message)
     return Imported(pd.DataFrame(rows), root, notes)
 
@@ -164,7 +164,7 @@ def _read_metadata(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     try:
         table = pd.read_json(path, lines=True) if path.suffix == ".jsonl" else read_table(path)
     except ValueError as error:
-        message = f"{str(path)!r} cannot be read ({error})."
+        message = f"{str(path)!r} cannot be read ({error}): save it again as text in UTF-8."
         raise DataValidationError(message) from error
     if "file_name" not in table.columns:
         message = f"{str(path)!r} has no column 'file_name'; its columns are {', '.join(map(str, table.columns))}."

@@ -90,7 +90,10 @@ def group_by_pattern(sample_ids: pd.Series, pattern: str | None) -> pd.Series:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        message = f"data.group_pattern={pattern!r} is not a regular expression ({error})."
+        message = (
+            f"data.group_pattern={pattern!r} is not a regular expression ({error}): write for example '(plant\\d+)_', "
+            "with a backslash before signs such as ( . + that stand for themselves."
+        )
         raise ConfigError(message) from error
     if compiled.groups == 0:
         message = (

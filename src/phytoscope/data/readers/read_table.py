@@ -88,7 +88,10 @@ def _read_raw(path: Path) -> _Raw:
     except PhytoscopeError:
         raise
     except OSError as error:
-        message = f"{str(path)!r} cannot be opened ({error.strerror or error})."
+        message = (
+            f"{str(path)!r} cannot be opened ({error.strerror or error}): "
+            "check its permissions, and close it in other programs."
+        )
         raise DataNotFoundError(message) from error
 
 
@@ -126,7 +129,7 @@ def _give_types(path: Path, raw: _Raw) -> pd.DataFrame:
         )
         raise DataValidationError(message)
     if raw.lines.empty:
-        message = f"{str(path)!r} has a header but no row."
+        message = f"{str(path)!r} has a header but no row: save it again with its rows."
         raise DataNotFoundError(message)
     cells = dict(raw.columns)
     commas = find_decimal_commas(cells, raw.separator)
@@ -188,7 +191,7 @@ def match_name(name: str, columns: list[str], key: str) -> str:
 def _read_csv(path: Path) -> _Raw:
     content = read_place(path)
     if not content.strip():
-        message = f"{str(path)!r} is empty."
+        message = f"{str(path)!r} is empty: save the table again, or name another file."
         raise DataNotFoundError(message)
     encoding = _find_encoding(content)
     if "\0" in content.decode(encoding, errors="replace") if encoding == "utf-16" else b"\0" in content:
@@ -246,7 +249,7 @@ def _to_raw(path: Path, rows: Iterable[list[Any]], *, skipped: int = 0, separato
         if any(header):
             break
     if not any(header):
-        message = f"{str(path)!r} is empty."
+        message = f"{str(path)!r} is empty: save the table again, or name another file."
         raise DataNotFoundError(message)
     while not header[-1]:
         header.pop()
@@ -299,7 +302,7 @@ def _read_parquet(path: Path) -> _Raw:
     try:
         table = pd.read_parquet(local)
     except (OSError, ValueError) as error:
-        message = f"{str(path)!r} cannot be read as Parquet ({error})."
+        message = f"{str(path)!r} cannot be read as Parquet ({error}): write it again, or save the table as CSV."
         raise DataValidationError(message) from error
     if any(name is not None for name in table.index.names):
         table = table.reset_index()

@@ -69,7 +69,7 @@ def _match(names: list[str], targets: str) -> list[str]:
     try:
         pattern = re.compile(targets)
     except re.error as error:
-        message = f"adapt.targets={targets!r} is no regular expression ({error})."
+        message = f"adapt.targets={targets!r} is no regular expression ({error}): write for example 'blocks.[45]'."
         raise ConfigError(message) from error
     found = [name for name in names if pattern.search(name)]
     if not found:

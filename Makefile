@@ -18,7 +18,7 @@ SOURCES := src tests benchmarks docs tasks.py
 # albumentations otherwise asks the network for a newer release at every import.
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help venv demo test test-all coverage fuzz lint format types docs precommit licences build sbom constraints requirements clean
+.PHONY: help venv demo test test-all strangers coverage fuzz lint format types docs precommit licences build sbom constraints requirements clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,8 +48,14 @@ test: $(STAMP) ## Run the tests, all but the slow ones
 test-all: $(STAMP) ## Run every test, the slow ones too
 	$(PYTEST)
 
-coverage: $(STAMP) ## Run every test and fail when less than 90 % is covered
-	$(PYTEST) --cov --cov-report=term --cov-fail-under=90
+strangers: $(STAMP) ## Run what a stranger meets first, slow tests too: README, tutorials, notebooks, documentation, habits, wheel
+	$(PYTEST) -m slow tests/contract tests/e2e/test_readme.py tests/e2e/test_tutorials.py tests/e2e/test_notebooks.py
+
+coverage: $(STAMP) ## Run all tests but the slow ones and fail when less than 95 % of the lines are covered
+	$(PYTEST) -m "not slow" --cov --cov-report=term --cov-report=json:coverage.json
+	@$(BIN)/python -c 'import json, sys; found = json.load(open("coverage.json"))["totals"]; \
+		print("%.2f %% of the lines and %.2f %% of the branches" % (found["percent_statements_covered"], found["percent_branches_covered"])); \
+		sys.exit(found["percent_statements_covered"] < 95)'
 
 fuzz: $(STAMP) ## Feed the readers of packages and images with damaged input, FUZZ_SECONDS each (needs atheris, on Linux)
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || { \
@@ -72,7 +78,8 @@ types: $(STAMP) ## Check the types of the package
 	$(BIN)/mypy
 
 docs: $(STAMP) ## Build the documentation into site/; a broken link is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open site/index.html"
 
 precommit: $(STAMP) ## Check what a commit must pass, on all files
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
@@ -96,5 +103,5 @@ requirements: $(STAMP) ## Rewrite the requirements files from pyproject.toml and
 	$(BIN)/invoke requirements
 
 clean: ## Remove caches and build outputs; runs and .venv stay
-	rm -rf build dist site htmlcov .coverage .coverage.* coverage.xml .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site htmlcov .coverage .coverage.* coverage.xml coverage.json .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent
 PROJECT = "phytoscope"
 MADE_BY_MAKE = (
-    *("venv", "demo", "test", "test-all", "coverage", "fuzz"),
+    *("venv", "demo", "test", "test-all", "strangers", "coverage", "fuzz"),
     *("lint", "format", "types", "docs", "precommit", "licences", "build", "sbom", "clean"),
 )
 

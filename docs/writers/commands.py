@@ -11,9 +11,8 @@ _HEAD = """\
 # Commands
 
 What `phytoscope COMMAND --help` says, for all commands. Words such as `key=value` are [settings](settings.md).
-Every command ends with exit code 0 when it did what was asked, 2 when something in the words, the data or the place has
-to be mended (the message says what), 130 after Ctrl-C and 1 when phytoscope itself is wrong; further codes are named
-with their command.
+[The command line](../guides/command_line.md) tells what all of them have in common: exit codes, `--json`, colours and
+completion.
 
 """
 

@@ -366,7 +366,7 @@ class _Page(HTMLParser):
 def site(tmp_path_factory):
     """The site, built with every warning an error; name of each page -> what is in it."""
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     settings = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, env=settings)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -95,6 +95,7 @@ def test_long_examples_are_folded_between_words():
     assert max(map(len, folded)) <= 60 - 2
     assert re.sub(r" \\\n +", " ", "\n".join(folded)) == line
     assert fold_example(line, 200) == [line]
+    assert fold_example("phytoscope explain package --output why", 36)[1] == "  --output why"
 
 
 def test_help_of_serve_lists_its_settings():

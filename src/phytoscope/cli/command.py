@@ -19,6 +19,8 @@ from phytoscope.cli.json_output import reserve_stdout
 from phytoscope.cli.terminal import out
 
 _WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|[^\s"'])+""")
+# An option and what stands behind it belong together.
+_PART = re.compile(rf"--?[\w-]+ +(?!-){_WORD.pattern}|{_WORD.pattern}")
 _EXAMPLES, _SETTINGS = "Examples:", "Settings:"
 _INDENT = "  "
 
@@ -60,7 +62,7 @@ def fold_example(line: str, width: int) -> list[str]:
         width: Columns of the terminal.
     """
     folded = [""]
-    for word in _WORD.findall(line):
+    for word in _PART.findall(line):
         start = folded[-1]
         if start.strip() and len(_INDENT) + len(start) + len(word) + len(" \\") >= width:
             folded[-1] = f"{start} \\"

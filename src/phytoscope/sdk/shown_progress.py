@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TextIO
@@ -28,19 +29,19 @@ def telling(shown: bool) -> Iterator[Told]:
     Args:
         shown: Whether a person wants to see how far it is; otherwise nothing is written anywhere.
     """
-    if not shown:
-        yield Told(SilentProgress(), _ignore)
-        return
     # A notebook shows what goes to stderr as if something were wrong.
     line = LineProgress(sys.stdout if _is_notebook() else sys.stderr)
-    try:
-        yield Told(line, line.say)
-    finally:
-        line.finish()
+    with warnings.catch_warnings():
+        # Libraries that are imported on the way would draw bars of their own in notebooks, and miss what that needs.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        try:
+            yield Told(line, line.say) if shown else Told(SilentProgress(), _ignore)
+        finally:
+            line.finish()
 
 
 class LineProgress:
-    """One line that is written again and again where it can be, and one line a stretch of work in a log file."""
+    """One line that is written again and again where it can be, else one line a stretch of work, as in a log file."""
 
     def __init__(self, stream: TextIO) -> None:
         """Writes nothing yet.
@@ -75,13 +76,15 @@ class LineProgress:
             self._draw()
 
     def finish(self) -> None:
-        """Writes the line a last time, with the time it took."""
+        """Wipes the line out; where it cannot be, says how long it took."""
         if not self._is_open:
             return
         self._is_open = False
-        seconds = time.monotonic() - self._began
-        text = f"{self._description}: done in {seconds:.1f} s {self._note}".rstrip()
-        self._write(text, end="\n")
+        if self._is_live:
+            self._write("", end="\r")
+        else:
+            seconds = time.monotonic() - self._began
+            self._write(f"{self._description}: done in {seconds:.1f} s {self._note}".rstrip(), end="\n")
         self._width = 0
 
     def say(self, message: str) -> None:

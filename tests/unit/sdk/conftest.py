@@ -8,6 +8,8 @@ import phytoscope as ph
 from factories.runs import TINY, draw_mixed_folder
 from phytoscope.data.synthetic import draw_leaf_dataset
 
+SMALL = [*TINY, "package.onnx=false"]
+
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,7 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[ph.Dataset, ph.Tr
     place = tmp_path_factory.mktemp("trained")
     draw_mixed_folder(place / "squares")
     data = ph.read(place / "squares", settings=[f"paths.runs_dir={place / 'runs'}"])
-    run = ph.train(data, settings=TINY, run_dir=place / "run")
+    run = ph.train(data, settings=SMALL, run_dir=place / "run")
     ph.evaluate(run)
     ph.package(run)
     return data, run

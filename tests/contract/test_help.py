@@ -128,6 +128,13 @@ def test_defaults_are_those_of_the_presets():
     assert rows["sweep.space"].shown_default == "by the preset"
 
 
+def test_every_command_has_its_place():
+    """The list of commands is in parts by what they are for; none is left over."""
+    shown = CliRunner().invoke(cli.app, ["--help"], env={"COLUMNS": str(WIDTH)}).stdout
+    assert "─ Train and measure ─" in shown
+    assert "─ Commands ─" not in shown
+
+
 def test_tree_is_whole():
     """A command that loses its place is missed."""
     assert len(COMMANDS) > 55

@@ -26,7 +26,7 @@ PAGES = [
     "docs/tutorials/cluster.md",
     "docs/de/schnellstart.md",
 ]
-_SIZE_PX, _LEAVES, _PLANTS = 64, 105, 80
+_SIZE_PX, _LEAVES, _PLANTS = 128, 105, 80
 _NUMBER = re.compile(r"[\u2212-]?\d[\d,]*(\.\d+)?")
 # `phytoscope inspect` found something as bad as an error: the page says so, and that the data may be used all the same.
 _FINDINGS = 3

@@ -1,5 +1,6 @@
 """The address that the service listens on. It is opened first, so that a port that is taken is told at once."""
 
+import signal
 import socket
 from typing import Final
 
@@ -14,8 +15,16 @@ def open_socket(config: ServeConfig) -> socket.socket:
     """Listens on the address of the settings.
 
     Raises:
-        ConfigError: The address is taken, or is none of this computer's.
+        ConfigError: The address is taken, or is none of this computer's, or this system cannot run the service.
     """
+    # Windows has neither; processes that are given open files, which decode the photographs, are missing there, too.
+    if not hasattr(signal, "setitimer") or not hasattr(signal, "SIGALRM"):
+        message = (
+            "the service needs signals and processes that this system does not have. On Windows, start it in WSL "
+            "(Windows Subsystem for Linux) or in the container that dockerfiles/api.Dockerfile makes; "
+            "`phytoscope predict` answers without it."
+        )
+        raise ConfigError(message)
     try:
         family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)

@@ -49,42 +49,24 @@ Examples:
 """
 _CODES = "; ".join(f"{code} {re.split('[;:.]', meaning)[0]}" for code, meaning in EXIT_CODES.items())
 app = CommandApp(name="phytoscope", help=_HELP, epilog=f"Exit codes: {_CODES}.")
-for _command in (
-    inspect,
-    run,
-    prepare,
-    train,
-    evaluate,
-    export,
-    predict,
-    explain,
-    compare,
-    suggest,
-    cross_validate,
-    sweep,
-    adapters,
-    register,
-    promote,
-    rollback,
-    models,
-    serve,
-    demo,
-    settings,
-    doctor,
-):
-    app.command()(_command)
 data_app.command("list")(list_datasets)
 data_app.command("fetch")(fetch)
 data_app.command("import")(import_labels)
-app.add_typer(package_app, name="package")
-app.add_typer(cache_app, name="cache")
-app.add_typer(data_app, name="data")
-app.add_typer(find_app, name="find")
-app.add_typer(track_app, name="track")
-app.add_typer(drift_app, name="drift")
-app.add_typer(records_app, name="records")
-app.add_typer(pipeline_app, name="pipeline")
-app.add_typer(keys_app, name="serve-keys")
+# In the order in which a stranger needs them.
+for _panel, _commands in (
+    ("Begin", (demo, doctor, settings)),
+    ("Data", (inspect, ("data", data_app), ("cache", cache_app))),
+    ("Train and measure", (run, prepare, train, evaluate, cross_validate, compare)),
+    ("Choose settings", (sweep, ("find", find_app), adapters)),
+    ("Hand on and answer", (("package", package_app), export, predict, explain, suggest)),
+    ("Serve and watch", (serve, ("serve-keys", keys_app), ("records", records_app), ("drift", drift_app))),
+    ("Many models", (register, promote, rollback, models, ("track", track_app), ("pipeline", pipeline_app))),
+):
+    for _command in _commands:
+        if isinstance(_command, tuple):
+            app.add_typer(_command[1], name=_command[0], rich_help_panel=_panel)
+        else:
+            app.command(rich_help_panel=_panel)(_command)
 
 
 def _show_version(value: bool) -> None:

@@ -36,7 +36,7 @@ def compose_run(words: Sequence[str]) -> RunConfig:
             "`phytoscope run data=...`."
         )
         raise ConfigError(message)
-    return compose_here(words)
+    return _compose(words)
 
 
 def compose_here(words: Sequence[str]) -> RunConfig:
@@ -48,9 +48,13 @@ def compose_here(words: Sequence[str]) -> RunConfig:
     Raises:
         ConfigError: A word is no setting.
     """
-    folder = Path.cwd()
-    config = compose_config(resolve_places(words, folder))
-    resolve_external(config, folder)
+    return _compose(resolve_places(words, Path.cwd()))
+
+
+def _compose(words: Sequence[str]) -> RunConfig:
+    # What an earlier run has kept means what it meant there, wherever this command is called from.
+    config = compose_config(words)
+    resolve_external(config, Path.cwd())
     return config
 
 

@@ -246,8 +246,6 @@ def _choose_levels(
 
 def _pick(ordered: FloatArray, count: IntArray, level: FloatArray) -> FloatArray:
     """Quantile of each column of sorted numbers of which the first `count` are defined."""
-    if len(ordered) == 0:
-        return np.full(ordered.shape[1], np.nan)
     position = level * np.maximum(count - 1, 0)
     lower = np.floor(position).astype(np.int64)
     upper = np.minimum(lower + 1, np.maximum(count - 1, 0))

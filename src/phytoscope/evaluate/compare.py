@@ -10,7 +10,7 @@ import pandas as pd
 from phytoscope.errors import ArtifactError
 from phytoscope.evaluate.bootstrap import BootstrapPlan, GroupSampler, IntArray, Replicates, find_bounds
 from phytoscope.evaluate.checks import check_table
-from phytoscope.evaluate.class_sums import PER_CLASS, prepare_class_rows
+from phytoscope.evaluate.class_sums import prepare_class_rows
 from phytoscope.evaluate.classification import measure_classification
 from phytoscope.evaluate.compare_places import Wins, compare_places
 from phytoscope.evaluate.intervals import to_value
@@ -239,8 +239,6 @@ def _find_differences(
 ) -> list[MetricDifference]:
     found = []
     for one, other in zip(*measured, strict=True):
-        if one.name in PER_CLASS or one.name not in replicated[0]:
-            continue
         gap = _find_gap(one.name, replicated)
         low, high = (to_value(end) for end in find_bounds(gap, sampler.n_groups, sampler.plan.confidence))
         known = one.value is not None and other.value is not None

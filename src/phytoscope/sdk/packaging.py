@@ -11,7 +11,7 @@ def package(run: TrainedRun | str | Path, *, settings: Sequence[str] = (), progr
 
     Args:
         run: What `train` gave, after `evaluate`; or the folder of a run.
-        settings: Further words as the command line takes them, such as `package.onnx=false`.
+        settings: Further words as the command line takes them, such as `package.onnx=never`.
         progress: Whether to show how far it is.
 
     Returns:

@@ -94,3 +94,11 @@ def test_missing_novelty_is_not_measured() -> None:
     assert np.isnan(observed.novelty).all()
     assert observed.photo == {}
     assert observed.answers.flags["C_CONTIGUOUS"]
+
+
+def test_model_without_sets_names_none() -> None:
+    """Probabilities are calibrated and judged, and no column of sets is made up."""
+    table, _, _ = make_classification()
+    answers = judge_table(table, Trust(Task.classification, Calibration()), ["healthy", "rust", "scab"])
+    assert not {"set", "set_size"} & set(answers)
+    assert {"prediction", "probability", "verdict"} <= set(answers)

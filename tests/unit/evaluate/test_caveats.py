@@ -107,3 +107,11 @@ def test_parts_that_are_worse_are_named():
     found = warn(test=replace(part, slices=many))
     assert len(found) == 6
     assert found[-1] == "Worse in 3 more parts of the photographs: see the slices."
+
+
+def test_worse_slice_without_a_range_is_told_by_its_number():
+    """No empty brackets stand where no interval could be drawn."""
+    metric = MetricValue("macro_f1", 0.3, "", True)
+    part = replace(make_part(), slices=[SliceReport("camera", "phone", 40, 8, [metric], metric, True, True)])
+    (sentence,) = warn(test=part, val=make_part())
+    assert "Worse where camera is phone: macro F1 0.3 on 40 photographs of 8 leaves or plants" in sentence

@@ -207,3 +207,14 @@ def test_without_draws_nobody_wins():
     found, _ = compare(answer_classes("A", accuracy=0.2), answer_classes("B"), plan=BootstrapPlan(0))
     assert all(metric.low is None and metric.winner is Winner.unclear for metric in found.metrics)
     assert all(place.winner is Winner.unclear for place in found.places)
+
+
+def test_no_group_is_named_where_each_image_is_its_own():
+    """A list of single images in which one model is ahead would say nothing about plants."""
+    first, second = answer_classes("A", accuracy=0.6), answer_classes("B", seed=1)
+    alone = [
+        dataclasses.replace(answers, table=answers.table.assign(group_id=answers.table["sample_id"]))
+        for answers in (first, second)
+    ]
+    assert any(place.what == "group" for place in compare(first, second)[0].places)
+    assert not any(place.what == "group" for place in compare(*alone)[0].places)

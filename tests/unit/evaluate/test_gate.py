@@ -9,6 +9,7 @@ import pytest
 from benchmarks.promotion import CLASSES, decide, draw_classes, draw_values, measure
 from phytoscope.errors import ArtifactError, ConfigError
 from phytoscope.evaluate.gate import GatePlan, GateSide, decide_promotion
+from phytoscope.evaluate.gate_words import word_overall
 from phytoscope.schema.operate import PromoteConfig
 from phytoscope.schema.promotion import PromotionCheck, PromotionDecision, PromotionVerdict
 from phytoscope.schema.table import Task
@@ -296,3 +297,51 @@ def test_error_rates_are_what_the_rule_says(task) -> None:
     assert row["promoted"] <= 14
     (row,) = measure(task, [0.1], [300], 20, 200)
     assert row["promoted"] >= 90
+
+
+def test_one_group_decides_nothing() -> None:
+    """How sure a difference is cannot be told from one plant, and the sentence says so."""
+    overall = decide(draw_classes(1, 8, 0.0), RULES).get_check("overall")
+    assert not overall.passed
+    assert overall.low is None
+    assert overall.reason.endswith("how sure that is cannot be told from one group.")
+
+
+def test_sentence_promises_no_number_of_groups_where_none_would_do() -> None:
+    """An equal challenger under a margin of zero stays unclear however many plants there are."""
+    check = PromotionCheck("overall", False, "", 0.0, 0.0, -0.02, 0.02)
+    rules = PromoteConfig(margin=0.0)
+    text = word_overall(check, Task.classification, (0.9, 0.9), rules, needed=None, far=2.0)
+    assert "must be ruled out and is not" in text
+    assert "groups like these would tell" not in text
+
+
+def test_calibration_that_chance_explains_is_no_reason() -> None:
+    """On few plants, probabilities that are a little worse pass, and the sentence says that it can be chance."""
+    champion, challenger = draw_classes(12, 1, 0.0, seed=1)
+    rules = dataclasses.replace(RULES, calibration_margin=0.0)
+    checks = [decide(sides, rules).get_check("calibration") for sides in ((champion, challenger), (challenger, champion))]
+    (worse,) = [check for check in checks if check.value > 0]
+    assert worse.passed
+    assert "on 12 groups this can be chance" in worse.reason
+
+
+def test_answers_without_verdicts_are_compared_without_a_word_on_them() -> None:
+    """Models of before verdicts can still be compared."""
+    sides = tuple(
+        change(side, table=side.answers.table.drop(columns="verdict")) for side in draw_classes(40, 2, 0.0)
+    )
+    assert decide(sides, RULES, draws=100).notes == []
+
+
+def test_further_target_that_one_model_does_not_answer_is_no_slice() -> None:
+    """Nor is one whose truth nobody knows."""
+    champion, challenger = draw_values(40, 1, 0.05)
+    for side in (champion, challenger):
+        side.answers.table["target/area"] = 5.0
+        side.answers.table["target/height"] = np.nan
+        side.answers.table["prediction/height"] = 5.0
+    challenger.answers.table["prediction/area"] = 5.0
+    slices = decide((champion, challenger), RULES, draws=100).slices
+    assert slices
+    assert not [part for part in slices if part.what == "target"]

@@ -109,3 +109,11 @@ def test_faulty_columns_are_named(tables) -> None:
             tables[0].assign(**{"prediction/leaves": 1.0}).fillna(0.0).replace(np.inf, 0.0),
             train_rows.drop(columns="target/leaves"),
         )
+
+
+def test_target_that_no_training_row_has_gets_no_baseline(tables) -> None:
+    """There is nothing to fit a constant to; the model's own numbers stand without one."""
+    predictions, train_rows = tables
+    target = evaluate(predictions, train_rows.assign(**{"target/leaves": np.nan})).splits["test"].more_targets[1]
+    assert target.baselines == []
+    assert target.metrics

@@ -9,7 +9,9 @@ from phytoscope.errors import ConfigError
 from phytoscope.evaluate.bootstrap import BootstrapPlan, GroupSampler
 from phytoscope.evaluate.class_sums import prepare_class_rows
 from phytoscope.evaluate.classification import measure_classification
+from phytoscope.evaluate.regression import measure_regression
 from phytoscope.evaluate.slices import Slice, choose_columns, cut_column, evaluate_slices
+from phytoscope.evaluate.value_sums import prepare_value_rows
 
 
 def judge(table, columns, n_groups=60, seed=0, harm=None):
@@ -131,3 +133,19 @@ def test_small_slices_are_counted_and_not_judged():
     ]
     assert all(metric.low is None for row in rows[:2] for metric in row.metrics)
     assert rows[0].metrics[0].value == pytest.approx((true == predicted)[::10][:9].mean())
+
+
+def test_slice_whose_deciding_number_is_not_defined_is_not_blamed():
+    """Where all plants weigh the same there is no R2: the slice is reported, and neither better nor worse."""
+    rng = np.random.default_rng(0)
+    is_same = np.arange(120) < 60
+    target = np.where(is_same, 3.0, rng.normal(3.0, 1.0, 120))
+    preds = target + rng.normal(0.0, 0.2, 120)
+    sampler = GroupSampler(pd.Series([f"plant {number // 2}" for number in range(120)]), BootstrapPlan(100))
+    slices = cut_column(pd.DataFrame({"meta/pot": np.where(is_same, "small", "large")}), "meta/pot")
+    rows, metrics = prepare_value_rows(target, preds), measure_regression(target, preds, "g")
+    found = {part.value: part for part in evaluate_slices(slices, rows, sampler, metrics, "r2")}
+    small = next(metric for metric in found["small"].metrics if metric.name == "r2")
+    assert (small.value, small.low) == (None, None)
+    assert not found["small"].differs
+    assert not found["small"].worse

@@ -13,6 +13,7 @@ from phytoscope.schema.table import Task
 from phytoscope.schema.trust_report import TrustReport
 from phytoscope.schema.verdict import Verdict
 from phytoscope.trust.fit import TrustWishes, fit_trust
+from phytoscope.trust.trust import Trust
 from tests.factories.clustered_classes import draw_classes
 from tests.factories.clustered_numbers import draw_plants
 
@@ -208,3 +209,14 @@ def test_same_seed_gives_the_same_report() -> None:
     """The draws follow the seed."""
     table = make_classes(120)
     assert measure(table, Task.classification)[0] == measure(table, Task.classification)[0]
+
+
+def test_answers_without_sets_have_no_row_of_sets() -> None:
+    """Calibration and verdicts are measured; what was not promised is not counted."""
+    table = make_classes(60)
+    test = table[table["split"] == "test"].reset_index(drop=True)
+    trust = Trust(Task.classification)
+    answers = judge_table(test, trust, NAMES)
+    report = measure_trust(test, answers, trust, WISHES, class_names=NAMES, units={}, seed=0, draws=0)
+    assert report.sets is None
+    assert sum(report.verdicts.shares.values()) == pytest.approx(1.0)

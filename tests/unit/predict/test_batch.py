@@ -5,6 +5,7 @@ import errno
 import itertools
 import json
 import os
+import tarfile
 import tracemalloc
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError, StorageError
-from phytoscope.predict import sources, table_writer
+from phytoscope.predict import batch, batch_spool, sources, table_writer
 from phytoscope.predict.batch import BatchPlan, predict_files, predict_sources
 from phytoscope.predict.sources import count_skipped, count_unnamed, list_images
 from phytoscope.schema.progress import SilentProgress
@@ -378,3 +379,71 @@ class TestPredictFiles:
 def test_values_are_written_as_people_write_them(value, text):
     """Four digits without an exponent."""
     assert table_writer._round(value) == text
+
+
+def test_archive_without_images_is_told(classifier, tmp_path) -> None:
+    """A tar is counted by reading it; when it held none, that is an error and no empty table."""
+    (tmp_path / "notes.txt").write_text("no image", encoding="utf-8")
+    with tarfile.open(tmp_path / "photos.tar", "w") as archive:
+        archive.add(tmp_path / "notes.txt", "notes.txt")
+    with pytest.raises(DataNotFoundError, match=r"no image found in .*photos\.tar"):
+        predict(classifier, [tmp_path / "photos.tar"], tmp_path / "o.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "photos.tar"]
+
+
+def test_rate_is_that_of_the_last_seconds(classifier, photo, tmp_path, monkeypatch) -> None:
+    """A slow beginning is forgotten: each note names a rate, however long ago the first image was."""
+    monkeypatch.setattr(batch, "_RATE_SECONDS", 0.0)
+    paths = [photo(f"{number}.png") for number in range(6)]
+    notes: list[str] = []
+
+    class Listening(SilentProgress):
+        def advance(self, units: int = 1, note: str = "") -> None:
+            notes.append(note)
+
+    predict_sources(classifier, paths, tmp_path / "o.csv", BatchPlan(batch_size=1), progress=Listening())
+    assert len(notes) == 7
+    assert all(note.endswith(" images/s") and not note.startswith("0 ") for note in notes[1:])
+
+
+@pytest.mark.parametrize("rows_per_group", [1, 3, 100])
+def test_rows_of_parquet_are_joined_in_groups(classifier, photo, tmp_path, monkeypatch, rows_per_group) -> None:
+    """However many rows wait until a group is written, all of them stand in the table in their order."""
+    monkeypatch.setattr(batch_spool, "_SECONDS", 0.0)
+    monkeypatch.setattr(batch_spool, "_ROW_GROUP", rows_per_group)
+    paths = [photo(f"{number}.png") for number in range(5)]
+    assert predict(classifier, paths, tmp_path / "o.parquet", batch_size=1)["path"].tolist() == list(map(str, paths))
+
+
+def test_answers_as_a_folder_of_parts(classifier, photo, tmp_path) -> None:
+    """The folder reads as one table with the rows that a single file would have."""
+    paths = [photo(f"{number}.png") for number in range(3)]
+    predict_files(classifier, paths, tmp_path / "o.parts", progress=SilentProgress())
+    single = predict(classifier, paths, tmp_path / "o.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "o.parts"), single)
+
+
+def test_list_that_is_gone_is_named(tmp_path) -> None:
+    """As whoever asked for it named it."""
+    with pytest.raises(DataNotFoundError, match=r"the list .*gone\.csv' cannot be read"):
+        list(list_images([tmp_path / "gone.csv"]))
+
+
+def test_image_at_an_address_is_a_source_of_its_own() -> None:
+    """It is named as it is, and not looked for as a folder."""
+    address = Path("memory://photos/leaf.png")
+    assert [str(place) for place in list_images([address])] == ["memory://photos/leaf.png"]
+
+
+@pytest.mark.parametrize("name", ["memory://answers/o.parts", "new.parts"])
+def test_parts_are_an_output(tmp_path, name) -> None:
+    """At an address, or where nothing is yet."""
+    table_writer.check_output(Path(name) if "://" in name else tmp_path / name)
+
+
+def test_parts_never_replace_a_folder_of_something_else(tmp_path) -> None:
+    """That is said before any work is done."""
+    (tmp_path / "photos.parts").mkdir()
+    (tmp_path / "photos.parts" / "leaf.png").touch()
+    with pytest.raises(ConfigError, match="not a folder of answers"):
+        table_writer.check_output(tmp_path / "photos.parts")

@@ -9,6 +9,7 @@ from factories.trust import make_trust
 from phytoscope.predict.card import write_card
 from phytoscope.schema.metric import MetricValue
 from phytoscope.schema.table import Task
+from phytoscope.trust.photo import PhotoLimits
 from phytoscope.trust.thresholds import NOTHING_ACCEPTED
 
 
@@ -104,3 +105,40 @@ def test_card_of_a_report_without_any_extra(predictor, tmp_path) -> None:
     assert "| `test/accuracy` | 0.5 |" in text
     headings = [line for line in text.splitlines() if line.startswith("## ")]
     assert headings == ["## Intended use", "## Measured on images the model never saw", "## Know before use"]
+
+
+def test_what_was_not_measured_elsewhere_is_not_claimed(classifier, tmp_path) -> None:
+    """A further set whose answers were not judged has no shares, and one without labels says that nothing is known."""
+    report = build_full_classification(tmp_path / "x.png").report
+    orchard, strange = (dataclasses.replace(further, trust=None) for further in report.external)
+    text = word(tmp_path, classifier, dataclasses.replace(report, external=[orchard, strange]))
+    assert "On `orchard` 12 of 100 are named rightly (95 % range 7 to 18)." in text
+    assert "Of `not_a_leaf` nothing could be measured." in text
+    assert "| accepted | 81 % | - | - |" in text
+
+
+def test_shares_without_right_answers_give_no_errors(classifier, tmp_path) -> None:
+    """Where no truth is known anywhere, the rows of errors are left out and the verdicts stay."""
+    report = build_full_classification(tmp_path / "x.png").report
+    verdicts = dataclasses.replace(report.trust.verdicts, answered_at={}, errors={})
+    trust = dataclasses.replace(report.trust, verdicts=verdicts)
+    external = [dataclasses.replace(further, trust=trust) for further in report.external]
+    text = word(tmp_path, classifier, dataclasses.replace(report, trust=trust, external=external))
+    assert "| accepted | 81 % | 81 % | 81 % |" in text
+    assert "wrong among the accepted" not in text
+
+
+def test_promise_that_was_not_measured_stands_alone(classifier, tmp_path) -> None:
+    """Sets are promised; without test images nothing is said of what they held."""
+    report = build_full_classification(tmp_path / "x.png").report
+    sets = dataclasses.replace(report.trust.sets, rows=[])
+    report = dataclasses.replace(report, trust=dataclasses.replace(report.trust, sets=sets))
+    text = word(tmp_path, classifier, report, make_trust(Task.classification))
+    assert "hold the true class for 90 of 100 new leaves or plants." in text
+    assert "on test images they held it" not in text
+
+
+def test_any_photograph_is_good_enough_without_limits(classifier, tmp_path) -> None:
+    """A model that was given no limits of photographs names none."""
+    trust = dataclasses.replace(make_trust(Task.classification), photo=PhotoLimits())
+    assert "A photograph is not good enough" not in word(tmp_path, classifier, trust=trust)

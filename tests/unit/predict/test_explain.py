@@ -1,15 +1,18 @@
 """Explanations find lesions of known place, betray a model that looks at the background, and are themselves tested."""
 
+import dataclasses
 import sys
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from factories.colour_net import CELL, SIDE, draw_leaf, make_colour_predictor
 from phytoscope.errors import ConfigError, MissingDependencyError
 from phytoscope.models.covariates import Covariate, CovariateEncoder
 from phytoscope.models.ensemble import NetworkEnsemble
+from phytoscope.models.network import BackboneInput, PlantNetwork
 from phytoscope.predict.explain import Explainer, explain_images, measure_outside
 from phytoscope.predict.heat_test import RANDOM_MAPS, STEPS, measure_heat
 from phytoscope.schema.choices import CalibrationKind
@@ -211,3 +214,35 @@ def test_covariates_take_part() -> None:
     assert (young.explained, old.explained) == ("healthy", "sick")
     assert share_near(old.heat, spot) > 0.95
     assert explainer.explain(pixels[None], test=False)[0].explained == "sick"
+
+
+def test_member_that_does_not_know_the_class_says_nothing() -> None:
+    """The map of an ensemble is that of the members that have learned the class that is said."""
+    pixels, _, _ = draw_leaf()
+    both = make_colour_predictor(("lesion", "background"), members=2)
+    explainer = Explainer(both)
+    knows, other = explainer._members
+    meaning = dataclasses.replace(other.meaning, class_names=("healthy", "wilted"))
+    explainer._members = [knows, dataclasses.replace(other, meaning=meaning)]
+    alone = explain_images(make_colour_predictor("lesion"), pixels[None], test=False)[0]
+    (found,) = explainer.explain(pixels[None], test=False)
+    assert found.explained == alone.explained == "sick"
+    np.testing.assert_allclose(found.heat, alone.heat, atol=1e-6)
+
+
+def test_network_of_another_kind_is_refused() -> None:
+    """What has no map that is known cannot be explained, and the sentence says what to do."""
+    predictor = make_colour_predictor()
+    predictor.network = torch.nn.Identity()
+    with pytest.raises(ConfigError, match="of the kind Identity cannot be explained: take another model"):
+        Explainer(predictor)
+
+
+def test_attention_is_rolled_out() -> None:
+    """A vision transformer is explained by its own attention, one map a picture."""
+    predictor = make_colour_predictor()
+    predictor.network = PlantNetwork("test_vit", 2, 0.0, BackboneInput(160, (0.5,) * 3, (0.2,) * 3, "bicubic", 1.0))
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 160, 160, 3), dtype=np.uint8)
+    found = Explainer(predictor, ExplanationMethod.attention_rollout).explain(pixels, test=False)
+    assert [each.method for each in found] == [ExplanationMethod.attention_rollout] * 2
+    assert all(each.heat.shape == (160, 160) and each.heat.max() == pytest.approx(1.0) for each in found)

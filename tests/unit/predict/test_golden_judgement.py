@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from factories.packages import change_description
+from factories.packages import change_description, make_package
 from factories.trust import make_trust
 from phytoscope.errors import PackageError
 from phytoscope.predict.package import GOLDEN_NAME, load_package, save_package, verify_package
+from phytoscope.predict.package_files import open_files
+from phytoscope.predict.package_golden import answer_golden
 from phytoscope.predict.trust_files import NOVELTY_NAME, TRUST_NAME, read_trust, write_trust
 from phytoscope.schema.artifact import hash_file, read_json
 from phytoscope.schema.choices import CalibrationKind, NoveltyKind, OnnxExport
@@ -71,3 +73,15 @@ def test_package_without_judged_answers_still_proves_itself(package) -> None:
     (package / GOLDEN_NAME).write_text(json.dumps(rows))
     correct_hashes(package, GOLDEN_NAME)
     assert verify_package(package) < 1e-5
+
+
+def test_answers_to_the_golden_images_are_those_that_are_kept(tmp_path) -> None:
+    """An engine of its own answers is given golden answers in the form in which the package keeps them."""
+    predictor = make_package(tmp_path / "package", "several")
+    files = open_files(tmp_path / "package")
+    kept = json.loads(files.read(GOLDEN_NAME))
+    found = answer_golden(predictor, files)
+    assert [row["image"] for row in found] == [row["image"] for row in kept]
+    assert [sorted(row) for row in found] == [sorted(row) for row in kept]
+    for row, other in zip(found, kept, strict=True):
+        assert row["answer"] == pytest.approx(other["answer"], abs=1e-6)

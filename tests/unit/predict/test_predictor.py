@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from factories.packages import make_package
+from factories.trust import make_trust
 from phytoscope.errors import ImageReadError
 from phytoscope.predict.prediction_table import predict_table
 from phytoscope.schema.progress import SilentProgress
@@ -99,3 +101,13 @@ def test_views_are_averaged(predictor, views) -> None:
     np.testing.assert_allclose(observed.answers, np.mean(each, axis=0), rtol=1e-6)
     assert np.abs(observed.answers - once.answers).max() > 1e-6
     assert all(np.array_equal(observed.photo[name], once.photo[name]) for name in once.photo)
+
+
+def test_engine_may_bring_its_own_judgement(tmp_path) -> None:
+    """Answers in 8 bits are judged by their own thresholds; an engine that brings none leaves them as they are."""
+    predictor = make_package(tmp_path / "package")
+    before, novelty, own = predictor.trust, predictor.novelty, make_trust(Task.classification, least=0.5)
+    predictor.use(predictor.engine)
+    assert (predictor.trust, predictor.novelty) == (before, novelty)
+    predictor.use(predictor.engine, own)
+    assert (predictor.trust, predictor.novelty) == (own, None)

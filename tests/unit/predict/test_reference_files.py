@@ -142,3 +142,11 @@ def test_rows_and_features_that_do_not_fit_are_refused(kept):
     read_reference(place).table.iloc[:3].to_parquet(place / "reference.parquet", index=False)
     with pytest.raises(ArtifactError, match="3 rows have features"):
         read_reference(place)
+
+
+def test_rows_without_their_features_are_refused(kept):
+    """Half of a reference is none."""
+    place, _, _ = kept
+    (place / "reference.safetensors").unlink()
+    with pytest.raises(ArtifactError, match=r"reference\.safetensors is missing.*copy the package again"):
+        read_reference(place)

@@ -1,5 +1,6 @@
 """A prediction that was interrupted goes on where it was."""
 
+import errno
 import json
 import os
 import random
@@ -14,12 +15,15 @@ import filelock
 import pandas as pd
 import pytest
 
+from factories.far_engine import FarEngine
 from factories.packages import make_package
-from phytoscope.errors import ConfigError
+from phytoscope.errors import ConfigError, PackageError, StorageError
 from phytoscope.predict import batch_spool
 from phytoscope.predict.batch import BatchPlan, predict_sources
 from phytoscope.predict.batch_tally import Tally
+from phytoscope.predict.batch_work import PredictWork
 from phytoscope.predict.table_writer import TableForm
+from phytoscope.schema.choices import Precision, Runtime
 from phytoscope.schema.progress import SilentProgress
 
 COUNT = 40
@@ -246,3 +250,58 @@ def test_killed_again_and_again(photo, tmp_path, kind, suffix) -> None:
     assert found["path"].tolist() == [str(photos[number % 7]) for number in range(900)]
     assert found.groupby("path")["probability"].std().max() < 1e-5
     assert not (tmp_path / f".a{suffix}.partial").exists()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_state_that_could_not_be_written_is_written_when_it_ends(
+    classifier, folder, tmp_path, monkeypatch, suffix
+) -> None:
+    """A disk that was full for a moment costs the call and no row: the next one goes on behind them."""
+    write, faults = batch_spool.write_json, [OSError(errno.ENOSPC, "No space left on device")]
+
+    def fill(path, content):
+        if faults:
+            raise faults.pop()
+        write(path, content)
+
+    monkeypatch.setattr(batch_spool, "_SECONDS", 0.0)
+    monkeypatch.setattr(batch_spool, "write_json", fill)
+    output = tmp_path / f"o{suffix}"
+    with pytest.raises(StorageError, match="disk is full"):
+        run(classifier, [folder], output)
+    _, said = run(classifier, [folder], output)
+    assert said == ["an interrupted prediction goes on: 3 images are answered already"]
+    run(classifier, [folder], tmp_path / f"whole{suffix}")
+    pd.testing.assert_frame_equal(read(output), read(tmp_path / f"whole{suffix}"))
+
+
+def test_work_is_sent_to_another_engine_without_the_model(folder, tmp_path) -> None:
+    """Elsewhere the package is loaded and proves itself; the table is that of this process, archives included."""
+    predictor = make_package(tmp_path / "package")
+    with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
+        archive.write(folder / "001.png", "inside.png")
+    sources = [folder, tmp_path / "more.zip"]
+    run(predictor, sources, tmp_path / "here.csv")
+    engine = FarEngine()
+    run(predictor, sources, tmp_path / "there.csv", engine=engine, package=str(tmp_path / "package"))
+    pd.testing.assert_frame_equal(read(tmp_path / "there.csv"), read(tmp_path / "here.csv"))
+    assert engine.titles == ["predict"]
+    assert engine.largest_work_bytes < 10_000
+    run(predictor, [folder], tmp_path / "o.csv", engine=FarEngine(), package=str(tmp_path / "package"))
+    assert len(read(tmp_path / "o.csv")) == COUNT
+
+
+def test_model_without_a_package_cannot_be_sent(classifier, folder, tmp_path) -> None:
+    """That is said with what to do."""
+    with pytest.raises(PackageError, match="save it first"):
+        run(classifier, [folder], tmp_path / "o.csv", engine=FarEngine())
+
+
+def test_another_runtime_is_equipped_where_the_work_is_done(tmp_path) -> None:
+    """The work names its runtime, and the model there computes with it."""
+    pytest.importorskip("openvino")
+    for module in ("onnx", "onnxscript"):
+        pytest.importorskip(module)
+    make_package(tmp_path / "package")
+    work = PredictWork(None, str(tmp_path / "package"), Runtime.openvino, Precision.float32, 2, (1, 1))
+    assert work.open(1).args[0].engine.runtime is Runtime.openvino

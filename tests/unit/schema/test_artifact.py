@@ -225,3 +225,17 @@ def test_hash_of_content_does_not_depend_on_the_order_of_keys():
     assert hash_content([1, 2]) != hash_content([2, 1])
     assert hash_content({"seed": 0}) != hash_content({"seed": None})
     assert hash_content("ä\udce4") == hash_content("ä\udce4")
+
+
+def test_new_folder_that_cannot_take_its_name_is_not_left_half(tmp_path, monkeypatch):
+    """Where nothing was put aside, nothing can come back, and no half folder stays."""
+    fail_renaming(monkeypatch, ".tmp")
+    with pytest.raises(StorageError, match="broken disk"), write_folder_atomic(tmp_path / "new"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_leftovers_of_a_place_that_is_gone_are_a_fault_of_the_place(tmp_path):
+    """A folder that was taken away meanwhile is named, and not passed over as one without leftovers."""
+    with pytest.raises(StorageError, match="'.*gone'"):
+        clear_leftovers(tmp_path / "gone")

@@ -1,5 +1,6 @@
 """The certificate survives being written, and reads as a page."""
 
+import dataclasses
 import json
 
 import pytest
@@ -80,3 +81,14 @@ def test_page_of_numbers_has_units() -> None:
     certificate = make_certificate("regression")
     assert "before calibration, in g" in word_certificate(certificate)
     assert "| int8 | 0.9 g (-0.03 to +0.02) |" in word_certificate(certificate)
+
+
+def test_page_without_eight_bits_and_without_ranges() -> None:
+    """What was not made is not spoken of, and a number without an interval stands alone."""
+    certificate = make_certificate()
+    torch, int8 = certificate.forms
+    (metric,) = int8.metrics
+    int8 = dataclasses.replace(int8, metrics=[dataclasses.replace(metric, low=None, high=None)])
+    page = word_certificate(dataclasses.replace(certificate, forms=[torch, int8], int8_steps=[]))
+    assert "How the 8 bits were made" not in page
+    assert "| int8 | 0.9 |" in page

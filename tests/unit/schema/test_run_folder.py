@@ -158,3 +158,10 @@ def test_inputs_of_a_damaged_record_match_nothing(run, text):
     """A record without inputs never looks like one of the present settings."""
     run.record("prepare").write_text(text, encoding="utf-8")
     assert run.read_inputs("prepare") != "abc"
+
+
+def test_record_that_cannot_be_taken_away_is_a_fault_of_the_place(run):
+    """A step must not start to write while an old record says that it is done."""
+    run.record("train").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"train\.json"):
+        run.mark_undone("train")

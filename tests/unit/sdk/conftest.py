@@ -8,7 +8,7 @@ import phytoscope as ph
 from factories.runs import TINY, draw_mixed_folder
 from phytoscope.data.synthetic import draw_leaf_dataset
 
-SMALL = [*TINY, "package.onnx=false"]
+SMALL = [*TINY, "package.onnx=never"]
 
 
 @pytest.fixture(scope="session")

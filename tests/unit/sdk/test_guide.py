@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from factories.runs import draw_mixed_table
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs/guides/python.md"

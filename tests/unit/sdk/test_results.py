@@ -81,7 +81,7 @@ def test_run_is_that_of_the_command_line(trained):
     """What Python trained, judged and packed is taken as done by the same words elsewhere: there is no second way."""
     data, run = trained
 
-    _, said = run_tiny([*data.settings, *TINY, "package.onnx=false", f"paths.run_dir={run.root}"])
+    _, said = run_tiny([*data.settings, *TINY, "package.onnx=never", f"paths.run_dir={run.root}"])
 
     assert said.reused() == ["prepare", "train", "evaluate", "package"]
 

@@ -1,6 +1,7 @@
 """Every engine gives the answers of torch, for every kind of model, and what cannot be used is refused."""
 
 import dataclasses
+import platform
 import shutil
 import sys
 from collections.abc import Callable
@@ -10,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from factories.packages import MEANINGS, make_package
+from factories.packages import ENCODER, MEANINGS, change_part, make_package
 from phytoscope.errors import ConfigError, MissingDependencyError, PackageError
 from phytoscope.models.ensemble import join_meanings, join_states
 from phytoscope.predict.description import describe_meaning
-from phytoscope.predict.engines import build
+from phytoscope.predict.engines import build, names
 from phytoscope.predict.engines.check import check_engine, compare_engines
-from phytoscope.predict.engines.choose import choose_engine
+from phytoscope.predict.engines.choose import choose_engine, name_processor
 from phytoscope.predict.engines.equip import equip_predictor
 from phytoscope.predict.engines.openvino_engine import build_openvino_engine, read_openvino
 from phytoscope.predict.engines.torch_engine import build_torch_engine
@@ -308,3 +309,65 @@ class TestAuto:
         for cores in (1, 2):
             choose_engine(predictor, files, Runtime.auto, cores=cores)
         assert len(list(cache.glob("*.json"))) == 2
+
+
+def test_eight_bits_without_openvino_name_what_is_missing(tmp_path, monkeypatch) -> None:
+    """A package that holds them is not called damaged on a machine that cannot compute them."""
+    folder = tmp_path / "package"
+    predictor = make_package(folder)
+    for name in (build.INT8_GRAPH, build.INT8_WEIGHTS):
+        change_part(folder, name, b"<net/>")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingDependencyError, match="'openvino' is needed here"):
+        choose_engine(predictor, open_files(folder), Runtime.openvino, Precision.int8)
+
+
+def test_remembered_runtime_that_is_gone_is_measured_anew(make_whole, cache, monkeypatch) -> None:
+    """What was fastest here may have been taken away since; another one is found and remembered."""
+    package = make_whole()
+    predictor, files = load_package(package), open_files(package)
+    choose_engine(predictor, files, Runtime.auto)
+    (place,) = cache.glob("*.json")
+    write_json(place, {"runtime": "openvino", "batch_size": 2, "rates": {"openvino": 9.0}})
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    said: list[str] = []
+    assert choose_engine(predictor, files, Runtime.auto, say=said.append).runtime is not Runtime.openvino
+    assert said[-1].endswith("measured just now")
+    assert read_json(place)["runtime"] != "openvino"
+
+
+def test_processor_has_a_name_on_every_system(monkeypatch) -> None:
+    """Where there is no list of processors, the system is asked."""
+    monkeypatch.setattr(platform, "processor", lambda: "a chip")
+
+    def refuse(*_words, **_settings):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert name_processor() == "a chip"
+
+
+def test_versions_are_those_of_what_is_installed(monkeypatch) -> None:
+    """A library that is not there has no version; what was measured without it is not taken for a machine with it."""
+    monkeypatch.setattr(build, "_LIBRARIES", ("torch", "no-such-library"))
+    assert list(build.list_versions()) == ["torch"]
+
+
+@pytest.mark.parametrize(("given", "gives"), [(["x"], None), (None, ["outputs"]), ([], [])])
+def test_network_with_other_inputs_or_outputs_is_foreign(given, gives) -> None:
+    """An exported network of another program is told by the names it uses."""
+    known = [names.INPUT_NAME], [names.OUTPUT_NAME, names.FEATURES_NAME]
+    names.check_names(*known)
+    with pytest.raises(names.ForeignGraphError, match="the exported network takes"):
+        names.check_names(known[0] if given is None else given, known[1] if gives is None else gives)
+
+
+def test_requests_at_work_are_waited_for_after_a_fault(make_whole, pixels) -> None:
+    """Too few covariates are refused in the middle, and the next call gets its own answers."""
+    package = make_whole("several")
+    engine = choose_engine(load_package(package), open_files(package), Runtime.openvino, cores=2)
+    covariates = np.zeros((len(pixels), ENCODER.dim), dtype=np.float32)
+    expected = engine.look(pixels, covariates)[0]
+    with pytest.raises(RuntimeError):
+        engine.look(pixels, covariates[:1])
+    assert np.array_equal(engine.look(pixels, covariates)[0], expected)

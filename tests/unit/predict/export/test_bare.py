@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from factories.colour_net import make_colour_predictor
 from factories.packages import make_package
 from phytoscope.errors import PackageError
 from phytoscope.models.openvino_core import get_core
@@ -46,3 +47,9 @@ def test_page_names_the_answers(kind, tmp_path) -> None:
     )
     assert ('"fresh_weight": {' in page) == (kind == "number")
     assert "`covariates`" not in page
+
+
+def test_page_of_an_ensemble_says_how_answers_are_joined() -> None:
+    """The file gives the outputs of each network; who uses it has to average."""
+    page = word_bare(make_colour_predictor(members=2), "model.onnx", channels_last=False)
+    assert "outputs of every network of the ensemble, one after the other; answers are averaged after decoding" in page

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import Final
 
-import phytoscope
 from phytoscope.cli.doctor_report import Check, Health
 from phytoscope.errors import storage_error
 from phytoscope.schema.artifact import find_user_cache
@@ -173,7 +172,7 @@ def check_clock(far: float | None) -> Check:
     """
     now = time.time()
     shown = datetime.datetime.fromtimestamp(now, tz=datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    installed = Path(phytoscope.__file__).stat().st_mtime
+    installed = Path(__file__).stat().st_mtime
     off = 0.0 if far is None else now - far
     facts = {"now": shown, "off_s": None if far is None else round(off, 1)}
     remedy = (

@@ -1,6 +1,7 @@
 """What every request passes: answers that end early, clients that go, and requests that are refused unread."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
@@ -91,3 +92,41 @@ def test_refused_body_is_read_on_for_a_moment(rest):
     assert told["request_id"].encode() == headers[b"x-request-id"]
     assert "secret" not in str(told)
     assert not end.get("more_body", False)
+
+
+@pytest.mark.parametrize(("words", "status"), [("is gone", 500), ("Cannot call write() after write_eof()", 499)])
+def test_connection_that_was_closed_meanwhile_is_a_client_that_has_gone(words, status):
+    """What the server raises for it is told from other faults of the server."""
+
+    async def app(scope, receive, send):
+        await send(START)
+
+    async def send(message):
+        raise RuntimeError(words)
+
+    metrics = Metrics()
+    with contextlib.suppress(RuntimeError):
+        pass_through(app, metrics, send=send)
+    assert count(metrics, status) == 1
+
+
+def test_refused_body_is_not_read_on_for_ever():
+    """Who sends on without end is cut off after some megabytes."""
+    read = []
+
+    async def app(scope, receive, send):
+        scope[BODY_LEFT] = True
+        raise ValueError("no")
+
+    async def receive():
+        read.append(1)
+        return {"type": "http.request", "body": part, "more_body": True}
+
+    async def send(message):
+        sent.append(message)
+
+    sent, part = [], bytes(1_000_000)
+    scope = {"type": "http", "method": "POST", "path": "/v1/predict", "headers": []}
+    asyncio.run(Gate(app, Metrics(), Door(ServeConfig()), 5.0)(scope, receive, send))
+    assert sent[0]["status"] == 500
+    assert 1 <= len(read) < 200

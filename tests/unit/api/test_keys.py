@@ -1,13 +1,15 @@
 """API keys: only hashes are kept."""
 
+import errno
 import json
 import stat
+from pathlib import Path
 
 import pytest
 
 from phytoscope.api.keys import KeyRing, add_key, read_keys, remove_key
 from phytoscope.api.security import find_key
-from phytoscope.errors import ConfigError
+from phytoscope.errors import ConfigError, StorageError
 
 
 def test_key_is_shown_once_and_kept_as_hash(tmp_path):
@@ -70,3 +72,21 @@ def test_damaged_file_is_refused_and_lets_nobody_in(tmp_path, content, monkeypat
 def test_key_is_found_in_two_headers(headers, key):
     """And nowhere else."""
     assert find_key(headers) == key
+
+
+def test_place_that_cannot_be_written_is_named(tmp_path):
+    """A key that could not be kept is not shown as one that is."""
+    (tmp_path / "keys").write_text("a file", encoding="utf-8")
+    with pytest.raises((StorageError, ConfigError), match="keys"):
+        add_key(tmp_path / "keys" / "keys.json", "lab")
+    (tmp_path / "other").mkdir()
+    path = tmp_path / "other" / "keys.json"
+    add_key(path, "lab")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "chmod", _refuse)
+        with pytest.raises(StorageError, match=r"cannot write .*keys\.json"):
+            add_key(path, "other")
+
+
+def _refuse(*_words):
+    raise PermissionError(errno.EACCES, "Permission denied")

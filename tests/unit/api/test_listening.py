@@ -21,3 +21,11 @@ def test_free_port_is_listened_on():
     """Port 0 is any that is free."""
     with open_socket(ServeConfig(port=0)) as listener:
         assert listener.getsockname()[1] > 0
+
+
+def test_address_that_is_taken_is_told():
+    """With the port, and another one to choose."""
+    with open_socket(ServeConfig(port=0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"serve.port={port} cannot be listened on .*choose another port"):
+            open_socket(ServeConfig(port=port))

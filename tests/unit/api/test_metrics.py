@@ -1,6 +1,8 @@
 """Counts of one process; those of several are tested with real workers."""
 
-from phytoscope.api.metrics import Metrics
+import pytest
+
+from phytoscope.api.metrics import MULTIPROCESS_VARIABLE, Metrics
 
 MODEL = {"name": "leaf", "runtime": "torch", "precision": "float32"}
 
@@ -21,3 +23,20 @@ def test_levels_are_read_when_they_are_asked_for():
     metrics.copy_levels()
     level[0] = 4
     assert b"phytoscope_records_lost 4.0" in metrics.render()
+
+
+@pytest.mark.parametrize("is_joint", [False, True])
+def test_counts_of_several_workers_are_put_together(tmp_path, monkeypatch, is_joint):
+    """Where workers share a folder, an older model is not taken away: what all have written cannot be."""
+    if is_joint:
+        monkeypatch.setenv(MULTIPROCESS_VARIABLE, str(tmp_path))
+    metrics = Metrics()
+    for key in ("first", "second"):
+        metrics.tell_model({**MODEL, "model_id": key})
+    assert any("first" in labels for labels in metrics._model._metrics) == is_joint
+
+
+def test_joint_counts_are_read_from_the_folder(tmp_path, monkeypatch):
+    """Any worker may be asked, and tells what all have counted."""
+    monkeypatch.setenv(MULTIPROCESS_VARIABLE, str(tmp_path))
+    assert b"phytoscope" not in Metrics().render()

@@ -139,3 +139,22 @@ def test_each_exception_has_one_status(error, status, code, told):
     assert (fault.status, fault.code) == (status, code)
     assert told in str(fault)
     assert "secret" not in str(fault)
+
+
+def test_answer_that_nobody_waits_for_any_more_is_dropped():
+    """A client that goes while its photograph is computed changes nothing for the others of its batch."""
+    network = Network(batch_size=2)
+
+    async def work():
+        batcher = Batcher(network)
+        network.gate.clear()
+        gone = batcher.ask(0, ask("gone"))
+        await asyncio.sleep(0)
+        gone.cancel()
+        network.gate.set()
+        found = await batcher.ask(1, ask("stays"))
+        await batcher.close()
+        return found
+
+    assert asyncio.run(work()) == "stays"
+    assert network.batches[0] == ["gone"]

@@ -22,7 +22,7 @@ def measure(table: pd.DataFrame, task: Task, units=None, draws=50) -> ExternalRe
     names = NAMES if task is Task.classification else []
     trust = make_trust(task, targets=len(units or [1]))
     scale = ExternalScale(trust, TrustWishes(), names, units or {}, BootstrapPlan(draws))
-    return measure_external(ABOUT, table, judge_table(table, trust, names), scale)
+    return measure_external(ABOUT, table, judge_table(table, trust, names, list(units or [])[1:]), scale)
 
 
 @pytest.fixture

@@ -44,6 +44,8 @@ BROAD_EXCEPT_MODULES = (
     "api/service.py",
     # What a worker of a cluster meets is told where the command runs.
     "cluster/row_blocks.py",
+    # Ray itself raises bare ones.
+    "cluster/ray_session.py",
     "steps/ray_ranks.py",
 )
 

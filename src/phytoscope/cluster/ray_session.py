@@ -78,7 +78,7 @@ def _connect(ray: Any, config: EngineConfig) -> None:
                     _node_ip_address="127.0.0.1",
                     **quiet,
                 )
-            except (RuntimeError, OSError, ValueError, TimeoutError) as error:
+            except Exception as error:
                 message = (
                     f"Ray cannot be started on this machine ({' '.join(str(error).split())}): look whether memory and "
                     "the disk under /tmp have room, or leave engine=ray out."

@@ -13,7 +13,7 @@ from phytoscope import __version__
 from phytoscope.cluster.jobs import Ask, open_jobs
 from phytoscope.data.split import hash_split, split_by_group
 from phytoscope.data.split.leaks import check_split
-from phytoscope.errors import SplitError
+from phytoscope.errors import ConfigError, SplitError
 from phytoscope.evaluate.classification import measure_classification
 from phytoscope.evaluate.regression import measure_regression
 from phytoscope.schema.artifact import hash_content, hash_file, write_atomic
@@ -143,6 +143,7 @@ def cross_validate(context: RunContext) -> CrossValidation:
         journal = working.journal
         context = dataclasses.replace(working, run=context.run)
         # A wrong further set is told before hours of training; its classes once the data are prepared.
+        _check_has_report(context.config)
         check_external(context.config)
         run_prepare(context)
         check_external(context.config, context.run)
@@ -164,6 +165,16 @@ def cross_validate(context: RunContext) -> CrossValidation:
         joined = JoinedFolds(folder.ensemble, folds, folder.predictions, seen, preprocess)
         report = join_folds(context, prepared, joined)
     return CrossValidation(folder, metrics, len(numbers), report)
+
+
+def _check_has_report(config: RunConfig) -> None:
+    if config.evaluate.external and config.data.split.test == 0 and config.data.split.column is None:
+        message = (
+            "evaluate.external asks for further sets, which stand in the report of the ensemble, and data.split.test=0 "
+            "leaves that report out: keep plants for the test, or leave the further sets out here and give them to "
+            "`phytoscope predict`."
+        )
+        raise ConfigError(message)
 
 
 def hold_out(prepared: PreparedData, fold: int, config: RunConfig) -> PreparedData:

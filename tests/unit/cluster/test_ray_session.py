@@ -22,3 +22,18 @@ def test_nobody_there(address):
         pass
     # Ray itself tries for minutes.
     assert time.monotonic() - began < 20
+
+
+def test_machine_on_which_ray_does_not_come_up(monkeypatch):
+    """A node that is not up in time is told in a sentence, whatever Ray raises then."""
+    import ray
+
+    def fail(**_):
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", fail)
+    with (
+        pytest.raises(ClusterError, match=r"Ray cannot be started on this machine \(The current node timed out"),
+        ray_session(EngineConfig()),
+    ):
+        pass

@@ -10,6 +10,7 @@ import pytest
 
 from factories.runs import TINY, Sentences, draw_mixed_table
 from phytoscope.configs import compose_config
+from phytoscope.errors import ConfigError
 from phytoscope.evaluate.regression import compute_rmse
 from phytoscope.predict.package import load_package
 from phytoscope.predict.reference_files import read_reference
@@ -180,3 +181,9 @@ def test_ensemble_averages_the_views_that_were_asked_for(settings, done):
     config, prepared = read([*settings, "evaluate.views=2"], place)
     folds = [result.folder.fold(number) for number in range(result.n_folds)]
     assert build_ensemble(config, folds, prepared).description.views == 2
+
+
+def test_further_sets_need_the_report_of_the_ensemble(settings, tmp_path):
+    """Without a test split there is no report that could hold further sets: that is said before anything is trained."""
+    with pytest.raises(ConfigError, match=r"evaluate\.external.*data\.split\.test=0"):
+        work([*settings, "data.split.test=0", f"evaluate.external=['field={tmp_path}']"], tmp_path / "run")

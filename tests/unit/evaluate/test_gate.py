@@ -320,7 +320,9 @@ def test_calibration_that_chance_explains_is_no_reason() -> None:
     """On few plants, probabilities that are a little worse pass, and the sentence says that it can be chance."""
     champion, challenger = draw_classes(12, 1, 0.0, seed=1)
     rules = dataclasses.replace(RULES, calibration_margin=0.0)
-    checks = [decide(sides, rules).get_check("calibration") for sides in ((champion, challenger), (challenger, champion))]
+    checks = [
+        decide(sides, rules).get_check("calibration") for sides in ((champion, challenger), (challenger, champion))
+    ]
     (worse,) = [check for check in checks if check.value > 0]
     assert worse.passed
     assert "on 12 groups this can be chance" in worse.reason
@@ -328,9 +330,7 @@ def test_calibration_that_chance_explains_is_no_reason() -> None:
 
 def test_answers_without_verdicts_are_compared_without_a_word_on_them() -> None:
     """Models of before verdicts can still be compared."""
-    sides = tuple(
-        change(side, table=side.answers.table.drop(columns="verdict")) for side in draw_classes(40, 2, 0.0)
-    )
+    sides = tuple(change(side, table=side.answers.table.drop(columns="verdict")) for side in draw_classes(40, 2, 0.0))
     assert decide(sides, RULES, draws=100).notes == []
 
 

@@ -21,8 +21,8 @@ from phytoscope.models.network import build_network, read_backbone_input
 from phytoscope.models.runtime import PooledFeatures, build_extractor
 from phytoscope.schema.artifact import write_json
 from phytoscope.schema.choices import ResizeMode, Runtime
-from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.progress import SilentProgress
+from phytoscope.schema.train_config import ModelConfig
 from phytoscope.transforms.decode import IMAGE_SUFFIXES, decode_image
 from phytoscope.transforms.preprocess import Preprocess
 from phytoscope.transforms.stream import map_ordered

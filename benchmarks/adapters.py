@@ -29,8 +29,9 @@ from phytoscope.models.adapters import Adaptation, adapt_network, count_trained,
 from phytoscope.models.network import PlantNetwork, build_network
 from phytoscope.schema.artifact import read_json, write_json
 from phytoscope.schema.choices import AdaptKind
-from phytoscope.schema.config import AdaptConfig, RunConfig
+from phytoscope.schema.config import RunConfig
 from phytoscope.schema.table import LABEL, SHA256, Split
+from phytoscope.schema.train_config import AdaptConfig
 from phytoscope.steps import RunContext, choose_run_folder, run_step
 from phytoscope.steps.prepared import open_cache, read_prepared
 from phytoscope.steps.training_job import fit_preprocess

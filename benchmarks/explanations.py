@@ -24,10 +24,10 @@ from phytoscope.models.network import PlantNetwork, build_network, read_backbone
 from phytoscope.predict.explain import Explainer
 from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.choices import ResizeMode
-from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.explanation import Explanation, ExplanationMethod
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.table import Task
+from phytoscope.schema.train_config import ModelConfig
 from phytoscope.transforms.decode import read_image
 from phytoscope.transforms.preprocess import Preprocess
 

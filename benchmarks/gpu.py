@@ -200,8 +200,8 @@ def predict_phytoscope(given: argparse.Namespace) -> dict[str, float]:
 
     from phytoscope.models.network import build_network, read_backbone_input
     from phytoscope.schema.choices import ResizeMode
-    from phytoscope.schema.config import ModelConfig
     from phytoscope.schema.progress import SilentProgress
+    from phytoscope.schema.train_config import ModelConfig
     from phytoscope.transforms.photo import read_photo
     from phytoscope.transforms.preprocess import Preprocess
     from phytoscope.transforms.stream import map_ordered

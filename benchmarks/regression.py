@@ -29,7 +29,7 @@ from phytoscope.models.network import build_network, read_backbone_input
 from phytoscope.models.target import TargetScale, fit_scale
 from phytoscope.schema.artifact import hash_file
 from phytoscope.schema.choices import RegressionLoss, TargetTransform
-from phytoscope.schema.config import TaskConfig
+from phytoscope.schema.train_config import TaskConfig
 from phytoscope.train.features.axes import fit_axes
 from phytoscope.train.features.extraction import extract_features
 from phytoscope.train.features.fit import STRONGER, WEAKER

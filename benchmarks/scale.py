@@ -31,7 +31,7 @@ from phytoscope.data.split import find_thin_strata, hash_manifest, hash_split, s
 from phytoscope.data.validate import validate_source
 from phytoscope.schema.artifact import write_json
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.image_facts import (
     BRIGHTNESS,
     CAMERA,

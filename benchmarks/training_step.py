@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch
 
 from phytoscope.models.network import PlantNetwork, build_network
-from phytoscope.schema.config import ModelConfig
+from phytoscope.schema.train_config import ModelConfig
 from phytoscope.train.speed.memory import keep_memory
 from phytoscope.train.speed.progressive import SizeSchedule
 

@@ -27,8 +27,8 @@ from phytoscope.predict.predictor import Predictor
 from phytoscope.predict.source_images import FoundImage
 from phytoscope.predict.table_writer import TableForm
 from phytoscope.schema.choices import AugmentPreset, Precision, Runtime
-from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.prediction import Prediction
+from phytoscope.schema.train_config import ModelConfig
 from phytoscope.train.speed.memory import keep_memory
 from phytoscope.transforms.augment import build_augmentation
 from phytoscope.transforms.decode import read_bytes

@@ -17,9 +17,9 @@ from phytoscope.predict.package import save_package
 from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.artifact import write_json
 from phytoscope.schema.choices import NoveltyKind, OnnxExport, ResizeMode, SetKind
-from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.table import Task
+from phytoscope.schema.train_config import ModelConfig
 from phytoscope.transforms.preprocess import Preprocess
 from phytoscope.trust.calibration import Calibration
 from phytoscope.trust.novelty import fit_novelty

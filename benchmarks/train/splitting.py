@@ -13,7 +13,7 @@ import pandas as pd
 
 from phytoscope.data.read import read_source
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.table import GROUP_ID, LABEL, SAMPLE_ID, Split
 
 TABLE_NAME = "split.csv"

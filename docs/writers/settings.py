@@ -36,7 +36,8 @@ def write_settings() -> str:
     """Writes the page."""
     from phytoscope.configs import CONFIG_DIR, compose_config, list_groups
     from phytoscope.configs.ranges import describe_ranges
-    from phytoscope.schema.config import SCHEMA_OF_GROUP, RunConfig, SplitConfig
+    from phytoscope.schema.config import SCHEMA_OF_GROUP, RunConfig
+    from phytoscope.schema.data_config import SplitConfig
 
     ranges, config = describe_ranges(), compose_config(["data=folder"])
     meanings = read_attributes(RunConfig)

@@ -8,7 +8,8 @@ from contract.source_checks import ROOT
 from phytoscope.configs import CONFIG_DIR, compose_config, list_groups
 from phytoscope.configs.words import normalise_words
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import SCHEMA_OF_GROUP, SplitConfig
+from phytoscope.schema.config import SCHEMA_OF_GROUP
+from phytoscope.schema.data_config import SplitConfig
 
 FOR_CLASSES = ("field_ready",)
 PRESETS = [f"{group}={preset}" for group, presets in list_groups().items() for preset in presets]

@@ -34,7 +34,8 @@ from phytoscope.cli.sweep_command import name_sweep_keys
 from phytoscope.configs import compose_config, list_groups
 from phytoscope.configs.words import normalise_words
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import SCHEMA_OF_GROUP, SplitConfig
+from phytoscope.schema.config import SCHEMA_OF_GROUP
+from phytoscope.schema.data_config import SplitConfig
 
 DOCUMENTS = list_documents()
 TREE = get_command(app)

@@ -9,7 +9,7 @@ from torch import Tensor
 from phytoscope.models.adapters import Adaptation, adapt_network
 from phytoscope.models.network import PlantNetwork, build_network
 from phytoscope.schema.choices import AdaptKind
-from phytoscope.schema.config import AdaptConfig, ModelConfig
+from phytoscope.schema.train_config import AdaptConfig, ModelConfig
 
 SIZE_PX = 64
 FAMILIES = ("tf_mobilenetv3_small_100", "resnet18", "tf_efficientnet_lite0", "vit_tiny_patch16_224")

@@ -14,9 +14,9 @@ from phytoscope.models.meaning import Meaning, TargetMeaning
 from phytoscope.models.network import build_network
 from phytoscope.models.target import fit_target_scale
 from phytoscope.schema.choices import AugmentPreset, TargetTransform
-from phytoscope.schema.config import AdaptConfig, ModelConfig, TaskConfig, TrainerConfig
 from phytoscope.schema.events import SilentJournal
 from phytoscope.schema.progress import SilentProgress
+from phytoscope.schema.train_config import AdaptConfig, ModelConfig, TaskConfig, TrainerConfig
 from phytoscope.train.callbacks import HistoryWriter
 from phytoscope.train.checkpoints import LAST_NAME, load_network_state
 from phytoscope.train.fit import fit_task

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback
 
 from factories.bright_squares import CONFIG, LEARNED, fit, make_data, make_task
 from phytoscope.schema.choices import AdaptKind, Averaging, ClassWeighting
-from phytoscope.schema.config import AdaptConfig, TaskConfig
+from phytoscope.schema.train_config import AdaptConfig, TaskConfig
 
 BITFIT = AdaptConfig(kind=AdaptKind.bitfit, frozen_epochs=1)
 FULL = AdaptConfig(kind=AdaptKind.full, frozen_epochs=0)

@@ -14,20 +14,10 @@ from phytoscope.models.meaning import Meaning, TargetMeaning
 from phytoscope.models.network import build_network
 from phytoscope.models.target import fit_target_scale
 from phytoscope.schema.choices import AdaptKind, AugmentPreset, DataKind, ResizeMode, TargetTransform, TrainMode
-from phytoscope.schema.config import (
-    AdaptConfig,
-    AuditConfig,
-    DataConfig,
-    EvaluateConfig,
-    ModelConfig,
-    PackageConfig,
-    PathsConfig,
-    RunConfig,
-    SweepConfig,
-    TaskConfig,
-    TrainerConfig,
-)
+from phytoscope.schema.config import EvaluateConfig, PackageConfig, PathsConfig, RunConfig
+from phytoscope.schema.data_config import AuditConfig, DataConfig
 from phytoscope.schema.progress import SilentProgress
+from phytoscope.schema.train_config import AdaptConfig, ModelConfig, SweepConfig, TaskConfig, TrainerConfig
 from phytoscope.train.job import TrainingJob
 from phytoscope.transforms.augment import build_augmentation
 from phytoscope.transforms.preprocess import Preprocess

@@ -19,9 +19,9 @@ from phytoscope.predict.package import save_package
 from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.artifact import hash_file
 from phytoscope.schema.choices import NoveltyKind, OnnxExport, ResizeMode, TargetTransform
-from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.package_format import hash_description
+from phytoscope.schema.train_config import ModelConfig
 from phytoscope.transforms.preprocess import Preprocess
 from phytoscope.trust.novelty import fit_novelty
 

@@ -14,7 +14,7 @@ import numpy as np
 from factories.images import broken_files, write_image
 from factories.tables import write_csv, write_xlsx
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 
 STYLES = ("german_csv", "english_csv", "workbook")
 TARGET = "fresh weight (g)"

@@ -20,12 +20,12 @@ from phytoscope.predict.predictor import Predictor
 from phytoscope.predict.seen_files import keep_seen
 from phytoscope.schema.artifact import write_json
 from phytoscope.schema.choices import OnnxExport, ResizeMode
-from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.events import EndStatus, EventLog
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import SPLIT
+from phytoscope.schema.train_config import ModelConfig
 from phytoscope.steps.gate_answers import answer_unseen
 from phytoscope.transforms.preprocess import Preprocess
 from phytoscope.trust.fit import TrustWishes, fit_trust

@@ -12,7 +12,7 @@ from phytoscope.data.facts.image_facts import read_image_facts
 from phytoscope.data.source import Source
 from phytoscope.data.validate.validation import Validated, validate_source
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import Task
 

@@ -16,10 +16,10 @@ from phytoscope.predict.prediction_table import predict_table
 from phytoscope.predict.predictor import Predictor
 from phytoscope.predict.reference_files import FeatureKeeper, copy_reference, keep_reference
 from phytoscope.schema.choices import NoveltyKind, OnnxExport, ResizeMode
-from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import Task
+from phytoscope.schema.train_config import ModelConfig
 from phytoscope.transforms.preprocess import Preprocess
 from phytoscope.trust.fit import TrustWishes, fit_trust
 from phytoscope.trust.novelty import fit_novelty

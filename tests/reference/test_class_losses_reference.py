@@ -14,7 +14,7 @@ from phytoscope.models.losses.classification import (
     weigh_classes,
 )
 from phytoscope.schema.choices import ClassWeighting
-from phytoscope.schema.config import TaskConfig
+from phytoscope.schema.train_config import TaskConfig
 
 COUNTS = torch.tensor([900, 80, 20])
 PLAIN = TaskConfig(label_smoothing=0.0, class_weighting=ClassWeighting.none)

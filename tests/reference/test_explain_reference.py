@@ -10,8 +10,8 @@ from phytoscope.models.explain.class_activation import map_activations
 from phytoscope.models.explain.feature_map import find_feature_map
 from phytoscope.models.explain.rollout import roll_out_attention
 from phytoscope.models.network import PlantNetwork, read_backbone_input
-from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.explanation import ExplanationMethod
+from phytoscope.schema.train_config import ModelConfig
 
 
 def make_network(backbone: str, size_px: int) -> PlantNetwork:

@@ -11,7 +11,7 @@ from phytoscope.models.losses.regression import ValueLoss
 from phytoscope.models.target import fit_scale, fit_target_scale
 from phytoscope.models.target_curve import bend, fit_power
 from phytoscope.schema.choices import RegressionLoss, TargetTransform
-from phytoscope.schema.config import TaskConfig
+from phytoscope.schema.train_config import TaskConfig
 
 RNG = np.random.default_rng(0)
 AMOUNTS = RNG.gamma(2, 1.5, 300)

@@ -36,22 +36,22 @@ def main(words: list[str]) -> None:
     Args:
         words: Numbers of the socket and of the two shared memories, megabytes and seconds that a photograph may need.
     """
-    line = socket.socket(fileno=int(words[0]))
     source, squares = (mmap.mmap(int(number), 0) for number in words[1:3])
     # Ctrl-C on a terminal reaches all processes of the service; what was taken is finished first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     _limit_memory(int(float(words[3]) * 1e6))
-    _send(line, {"ready": os.getpid()})
-    while (head := _receive(line, REQUEST.size)) is not None:
-        size, length = REQUEST.unpack(head)
-        parameters = _receive(line, length)
-        if parameters is None:
-            return
-        signal.setitimer(signal.ITIMER_REAL, float(words[4]))
-        reply = _decode(source[:size], parameters, squares)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        _send(line, reply)
+    with socket.socket(fileno=int(words[0])) as line:
+        _send(line, {"ready": os.getpid()})
+        while (head := _receive(line, REQUEST.size)) is not None:
+            size, length = REQUEST.unpack(head)
+            parameters = _receive(line, length)
+            if parameters is None:
+                return
+            signal.setitimer(signal.ITIMER_REAL, float(words[4]))
+            reply = _decode(source[:size], parameters, squares)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            _send(line, reply)
 
 
 def _decode(content: bytes, parameters: bytes, squares: mmap.mmap) -> dict[str, Any]:

@@ -170,8 +170,6 @@ class DecoderPool:
         self._links.discard(link)
         if link in self._idle:
             self._idle.remove(link)
-        if self._is_closing:
-            return
         self.restarts += 1
         if link.is_ready:
             self._add()

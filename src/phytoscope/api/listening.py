@@ -1,5 +1,6 @@
 """The address that the service listens on. It is opened first, so that a port that is taken is told at once."""
 
+import contextlib
 import signal
 import socket
 from typing import Final
@@ -25,13 +26,15 @@ def open_socket(config: ServeConfig) -> socket.socket:
             "`phytoscope predict` answers without it."
         )
         raise ConfigError(message)
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     try:
-        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((config.host, config.port))
-        listener.listen(BACKLOG)
-        listener.set_inheritable(True)
+        with contextlib.ExitStack() as closing:
+            listener = closing.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((config.host, config.port))
+            listener.listen(BACKLOG)
+            listener.set_inheritable(True)
+            closing.pop_all()
     except OSError as error:
         message = (
             f"serve.host={config.host} serve.port={config.port} cannot be listened on ({error.strerror or error}): "

@@ -131,7 +131,7 @@ class ModelSlot:
         Raises:
             PhytoscopeError: The package cannot be had, is damaged or does not reproduce its golden answers.
         """
-        self._exchange(await asyncio.to_thread(self._fetch, None))
+        self._exchange(await asyncio.to_thread(self._fetch))
 
     def look_now(self) -> None:
         """Has `watch` look for a newer package at once, one that was refused before included."""
@@ -157,7 +157,7 @@ class ModelSlot:
 
     async def _reload(self) -> None:
         try:
-            loaded = await asyncio.to_thread(self._fetch, self._signature)
+            loaded = await asyncio.to_thread(self._fetch_newer)
         except Exception as error:  # noqa: BLE001 (a border: whatever a newer package does, the older one goes on)
             # A registry that does not answer, or a folder that is being replaced, is looked at again next time.
             note_error("a newer package was refused; the model that answers stays", error)
@@ -168,12 +168,19 @@ class ModelSlot:
             self.reload_error = None
             self._exchange(loaded)
 
-    def _fetch(self, known: _Signature | None) -> _Loaded | None:
+    def _fetch(self) -> _Loaded:
+        path = find_package(self._source)
+        return self._open(path, _sign(path))
+
+    def _fetch_newer(self) -> _Loaded | None:
         path = find_package(self._source)
         signature = _sign(path)
         # In the middle of being replaced, or nothing new.
-        if known is not None and (signature is None or signature in (known, self._refused)):
+        if signature is None or signature in (self._signature, self._refused):
             return None
+        return self._open(path, signature)
+
+    def _open(self, path: Path, signature: _Signature | None) -> _Loaded:
         self._refused = signature
         files = open_files(path)
         predictor = load_files(files)
@@ -182,9 +189,7 @@ class ModelSlot:
         self._refused = None
         return _Loaded(predictor, difference, signature or (), _find_version(self._source, path))
 
-    def _exchange(self, loaded: _Loaded | None) -> None:
-        if loaded is None:
-            return
+    def _exchange(self, loaded: _Loaded) -> None:
         config, old = self._config, self._current
         model = ServedModel(
             loaded.predictor,

@@ -8,7 +8,6 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from enum import Enum
-from types import FrameType
 from typing import Any, Final
 
 import uvicorn
@@ -104,9 +103,7 @@ class Worker(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Takes the signals without giving them on in the end: being told to stop is no failure."""
         loop = asyncio.get_running_loop()
-        handlers = {signal.SIGTERM: self.leave, signal.SIGINT: self.leave}
-        if hasattr(signal, "SIGHUP"):
-            handlers[signal.SIGHUP] = self._look_for_package
+        handlers = {signal.SIGTERM: self.leave, signal.SIGINT: self.leave, signal.SIGHUP: self._look_for_package}
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
         try:
@@ -131,10 +128,6 @@ class Worker(uvicorn.Server):
             return
         note("told to stop; connections are still taken", seconds=self.settings.drain_s)
         self._pending = asyncio.get_running_loop().call_later(self.settings.drain_s, self._stop)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Ends, as the server's own handler would."""
-        self.leave()
 
     def _stop(self) -> None:
         self.should_exit = True

@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, cast
 
 from phytoscope.api.logs import note, set_up_logs
 from phytoscope.api.metrics import MULTIPROCESS_VARIABLE
@@ -150,10 +150,10 @@ class Supervisor:
 
 def _hand_over(process: subprocess.Popen[bytes], text: str) -> None:
     # Not on the command line, which everybody on this computer can read: the records' address may hold a password.
-    if process.stdin is not None:
-        # A worker that has died already is noticed elsewhere.
-        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
-            pipe.write(text.encode())
+    stdin = cast("IO[bytes]", process.stdin)
+    # A worker that has died already is noticed elsewhere.
+    with contextlib.suppress(BrokenPipeError), stdin as pipe:
+        pipe.write(text.encode())
 
 
 def run_workers(source: str, config: ServeConfig, listener: socket.socket) -> None:

@@ -11,7 +11,7 @@ from phytoscope.cli.terminal import err, out
 
 if TYPE_CHECKING:
     from phytoscope.models.adapters import TrainedCount
-    from phytoscope.schema.config import AdaptConfig, ModelConfig
+    from phytoscope.schema.train_config import AdaptConfig, ModelConfig
 
 _WORDS = {
     "head": "nothing",

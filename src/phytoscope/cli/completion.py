@@ -107,7 +107,7 @@ def _list_values(key: str) -> list[str]:
 
 
 def _show_default(key: str) -> list[str]:
-    from phytoscope.schema.config import SplitConfig
+    from phytoscope.schema.data_config import SplitConfig
 
     group, _, name = key.rpartition(".")
     if group == "data.split":

@@ -63,7 +63,7 @@ def _describe(result: "SweepResult") -> dict[str, Any]:
 
 def name_sweep_keys(words: Sequence[str]) -> list[str]:
     """Lets the settings of a sweep stand without their group: `n_trials=20` is `sweep.n_trials=20`."""
-    from phytoscope.schema.config import SweepConfig
+    from phytoscope.schema.train_config import SweepConfig
 
     bare = {field.name for field in dataclasses.fields(SweepConfig)}
     return [f"sweep.{word}" if word.partition("=")[0] in bare else word for word in words]

@@ -7,7 +7,8 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from phytoscope.errors import ConfigError, suggest
-from phytoscope.schema.config import SCHEMA_OF_GROUP, SplitConfig
+from phytoscope.schema.config import SCHEMA_OF_GROUP
+from phytoscope.schema.data_config import SplitConfig
 
 _UNREADABLE = object()
 _WANTED = {int: ("no whole number", "4"), float: ("no number", "0.5"), bool: ("neither true nor false", "true")}

@@ -7,7 +7,7 @@ from phytoscope.data.source import Source
 from phytoscope.data.validate.more_columns import check_more_columns
 from phytoscope.data.validate.rules import check_rule_names
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 
 _READERS = {
     DataKind.folder: read_folder,

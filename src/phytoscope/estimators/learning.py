@@ -31,8 +31,9 @@ from phytoscope.predict.description import describe_meaning
 from phytoscope.predict.package import state_hash
 from phytoscope.schema.artifact import hash_content
 from phytoscope.schema.choices import AdaptKind, ResizeMode
-from phytoscope.schema.config import AdaptConfig, RunConfig
+from phytoscope.schema.config import RunConfig
 from phytoscope.schema.package import ModelDescription
+from phytoscope.schema.train_config import AdaptConfig
 from phytoscope.train.features.fit import count_views
 from phytoscope.train.features.head import HeadRows, choose_head, fit_head
 from phytoscope.train.job import TrainingJob

@@ -20,16 +20,10 @@ from phytoscope.schema.choices import (
     TargetTransform,
     TrainMode,
 )
-from phytoscope.schema.config import (
-    AdaptConfig,
-    DataConfig,
-    ModelConfig,
-    PathsConfig,
-    RunConfig,
-    TaskConfig,
-    TrainerConfig,
-)
+from phytoscope.schema.config import PathsConfig, RunConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.engine import EngineConfig
+from phytoscope.schema.train_config import AdaptConfig, ModelConfig, TaskConfig, TrainerConfig
 
 PRESETS: Final = {
     AdaptKind.head: AdaptConfig(kind=AdaptKind.head),

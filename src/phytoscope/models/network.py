@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from phytoscope.errors import ConfigError, suggest
 from phytoscope.models.weights import load_backbone_weights
-from phytoscope.schema.config import ModelConfig
+from phytoscope.schema.train_config import ModelConfig
 
 
 @dataclass(frozen=True)

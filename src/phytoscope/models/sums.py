@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from phytoscope.errors import ConfigError, suggest
 from phytoscope.schema.choices import RegressionLoss
-from phytoscope.schema.config import TaskConfig
+from phytoscope.schema.train_config import TaskConfig
 
 _NAME = re.compile(r"\s*(?:`(?P<quoted>[^`]+)`|(?P<name>[^\W\d][\w.]*))\s*")
 # A target that was never wrong would take the whole correction from the others.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from phytoscope.errors import ConfigError, DataValidationError
 from phytoscope.models.target_curve import bend, fit_power, unbend
 from phytoscope.schema.choices import RegressionLoss, TargetTransform
-from phytoscope.schema.config import TaskConfig
+from phytoscope.schema.train_config import TaskConfig
 
 # Beyond this skewness the few large values would own the loss; log1p is then the scale people would plot on.
 _SKEWED = 1.0

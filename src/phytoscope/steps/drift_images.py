@@ -28,7 +28,7 @@ from phytoscope.predict.prediction_table import tabulate_observed
 from phytoscope.predict.predictor import Predictor
 from phytoscope.predict.reference_files import round_features
 from phytoscope.predict.sources import check_source, count_skipped, list_images
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.table import MODEL_ID, PATH, SHA256
 from phytoscope.steps.drift_hashes import FileHashes

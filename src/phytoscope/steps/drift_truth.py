@@ -19,7 +19,7 @@ from phytoscope.evaluate.drift import DriftPlan, ErrorSide, compare_errors
 from phytoscope.predict.reference_files import ERROR, measure_errors
 from phytoscope.schema.artifact import write_json
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.drift import TruthReport
 from phytoscope.schema.table import GROUP_ID, LABEL, PATH, SAMPLE_ID, SHA256, TARGET, Task
 from phytoscope.steps.drift_folder import MonitorFolder

@@ -20,7 +20,8 @@ from phytoscope.data.readers.units import is_amount
 from phytoscope.data.source import Source, find_file, find_folder
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import DataConfig, RunConfig
+from phytoscope.schema.config import RunConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.table import GROUP_ID, LABEL, PATH, SAMPLE_ID, TARGET, Task
 from phytoscope.transforms.decode import IMAGE_SUFFIXES
 

@@ -10,9 +10,10 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback
 
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import RunConfig, TrainerConfig
+from phytoscope.schema.config import RunConfig
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import Split
+from phytoscope.schema.train_config import TrainerConfig
 from phytoscope.steps.context import RunContext
 from phytoscope.steps.prepared import open_cache, read_prepared
 from phytoscope.steps.training_job import build_job, fit_preprocess

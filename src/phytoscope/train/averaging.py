@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from phytoscope.schema.choices import Averaging
-from phytoscope.schema.config import TrainerConfig
+from phytoscope.schema.train_config import TrainerConfig
 
 SWA_SHARE = 0.25
 """Share of the epochs, the last ones, that a stochastic weight average runs over (Izmailov 2018, arXiv 1803.05407)."""

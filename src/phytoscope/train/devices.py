@@ -16,7 +16,7 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.nn.utils import parametrize
 
 from phytoscope.errors import ConfigError, TrainingError
-from phytoscope.schema.config import TrainerConfig
+from phytoscope.schema.train_config import TrainerConfig
 
 _STARTED_BY_US = "ddp_spawn"
 _STARTED_BY_OTHERS = "ddp"

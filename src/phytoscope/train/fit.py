@@ -17,8 +17,8 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 
 from phytoscope.data.datamodule import PlantDataModule
 from phytoscope.errors import ConfigError, TrainingError
-from phytoscope.schema.config import TrainerConfig
 from phytoscope.schema.progress import Progress
+from phytoscope.schema.train_config import TrainerConfig
 from phytoscope.train.averaging import find_first_averaged
 from phytoscope.train.callbacks import HistoryWriter, PatientStopping, ProgressReporter
 from phytoscope.train.checkpoints import BEST_NAME, LAST_NAME, AtomicCheckpointIO, EpochCheckpoint, LastCheckpoint

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from phytoscope.schema.config import AdaptConfig, TrainerConfig
+from phytoscope.schema.train_config import AdaptConfig, TrainerConfig
 
 # What a pre-trained network needs; a small data set gets there by more epochs, up to a point.
 _STEPS = 1400

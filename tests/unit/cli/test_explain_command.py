@@ -18,8 +18,8 @@ from phytoscope.predict.package import save_package
 from phytoscope.predict.package_archive import pack_package
 from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.choices import OnnxExport, ResizeMode
-from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.package import ModelDescription
+from phytoscope.schema.train_config import ModelConfig
 from phytoscope.transforms.preprocess import Preprocess
 
 SIDE = 64

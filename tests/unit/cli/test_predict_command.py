@@ -19,9 +19,9 @@ from phytoscope.predict.description import describe_meaning
 from phytoscope.predict.package import load_package, save_package
 from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.choices import OnnxExport, ResizeMode
-from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.table import Task
+from phytoscope.schema.train_config import ModelConfig
 from phytoscope.transforms.preprocess import Preprocess
 
 ENCODER = CovariateEncoder((Covariate("age_days", mean=10.0, std=4.0), Covariate("state", ("dry", "wet"))))

@@ -11,7 +11,7 @@ from phytoscope.models.meaning import Meaning, TargetMeaning
 from phytoscope.models.network import build_network
 from phytoscope.models.target import fit_target_scale
 from phytoscope.schema.choices import TargetTransform
-from phytoscope.schema.config import ModelConfig
+from phytoscope.schema.train_config import ModelConfig
 
 SIZE_PX = 32
 TABLE = pd.DataFrame({"age_days": [7.0, 14.0, 21.0, None], "condition": ["wet", "dry", "wet", "dry"]})

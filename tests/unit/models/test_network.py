@@ -9,7 +9,7 @@ from timm.data import create_transform
 
 from phytoscope.errors import ConfigError
 from phytoscope.models.network import BackboneInput, PlantNetwork, build_network, read_backbone_input
-from phytoscope.schema.config import ModelConfig
+from phytoscope.schema.train_config import ModelConfig
 
 KINDS = ["test_efficientnet", "test_resnet", "test_vit", "test_convnext"]
 

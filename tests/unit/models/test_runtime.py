@@ -12,7 +12,7 @@ from phytoscope.models import runtime
 from phytoscope.models.network import build_network
 from phytoscope.models.runtime import PooledFeatures, build_extractor
 from phytoscope.schema.choices import Runtime
-from phytoscope.schema.config import ModelConfig
+from phytoscope.schema.train_config import ModelConfig
 
 SIDE = 32
 

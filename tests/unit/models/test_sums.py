@@ -8,7 +8,7 @@ from phytoscope.models.meaning import Meaning, TargetMeaning
 from phytoscope.models.sums import Sums, read_sums
 from phytoscope.models.target import TargetScale
 from phytoscope.schema.choices import RegressionLoss, TargetTransform
-from phytoscope.schema.config import TaskConfig
+from phytoscope.schema.train_config import TaskConfig
 
 NAMES = ("total", "shoot", "root")
 FREE = (None, None, None)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from phytoscope.errors import ConfigError, DataValidationError
 from phytoscope.models.target import TargetScale, fit_linked_scale, fit_scale, fit_target_scale, skewness
 from phytoscope.schema.choices import RegressionLoss, TargetTransform
-from phytoscope.schema.config import TaskConfig
+from phytoscope.schema.train_config import TaskConfig
 
 SKEWED = np.array([0.1, 0.1, 0.2, 0.2, 0.3, 9.0])
 EVEN = np.array([1.0, 2.0, 3.0, 4.0, 5.0])

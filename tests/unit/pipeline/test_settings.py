@@ -17,7 +17,8 @@ from phytoscope.pipeline.settings import (
     build_settings,
     read_field_texts,
 )
-from phytoscope.schema.config import SCHEMA_OF_GROUP, DataConfig, RunConfig, SplitConfig
+from phytoscope.schema.config import SCHEMA_OF_GROUP, RunConfig
+from phytoscope.schema.data_config import DataConfig, SplitConfig
 
 DATA = ["data=folder", "data.root=/leaves"]
 

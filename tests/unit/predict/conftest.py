@@ -11,9 +11,9 @@ from PIL import Image
 from phytoscope.models.network import PlantNetwork, read_backbone_input
 from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.choices import ResizeMode
-from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.table import Task
+from phytoscope.schema.train_config import ModelConfig
 from phytoscope.transforms.preprocess import Preprocess
 
 CLASSES = ["Äpfel, grün", "rust", "scab"]

@@ -23,10 +23,10 @@ from phytoscope.predict.prediction_table import predict_table
 from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.artifact import read_json
 from phytoscope.schema.choices import OnnxExport, ResizeMode, TargetTransform
-from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import Task
+from phytoscope.schema.train_config import ModelConfig
 from phytoscope.transforms.preprocess import Preprocess
 
 ENCODER = CovariateEncoder((Covariate("age", mean=10.0, std=4.0), Covariate("state", ("dry", "wet"))))

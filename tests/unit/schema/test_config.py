@@ -8,7 +8,8 @@ import typing
 import pytest
 
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import SCHEMA_OF_GROUP, DataConfig, RunConfig
+from phytoscope.schema.config import SCHEMA_OF_GROUP, RunConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.progress import Progress, SilentProgress
 from phytoscope.schema.table import Task
 

@@ -8,8 +8,8 @@ from phytoscope.errors import ConfigError, WeightsError
 from phytoscope.models.adapters import attach_adapter, read_adapter
 from phytoscope.models.network import PlantNetwork, read_backbone_input
 from phytoscope.models.weights import read_state_dict
-from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.run_folder import RunFolder
+from phytoscope.schema.train_config import ModelConfig
 
 PLAIN = ("trainer.mode=plain", "trainer.max_epochs=1")
 

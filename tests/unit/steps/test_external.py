@@ -19,11 +19,11 @@ from phytoscope.predict.description import describe_meaning
 from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.artifact import hash_file
 from phytoscope.schema.choices import ResizeMode, TargetTransform
-from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.external import ExternalReport
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import Task
+from phytoscope.schema.train_config import ModelConfig
 from phytoscope.steps.context import RunContext
 from phytoscope.steps.external import hash_external, score_external
 from phytoscope.steps.prepared import PreparedData

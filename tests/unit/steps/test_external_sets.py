@@ -7,7 +7,7 @@ import pytest
 from factories.images import write_image
 from phytoscope.configs import compose_config
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.schema.table import GROUP_ID, LABEL, PATH, SAMPLE_ID, TARGET
 from phytoscope.steps.external_classes import check_class_map, check_external, match_classes

@@ -19,10 +19,10 @@ from phytoscope.predict.description import describe_meaning
 from phytoscope.predict.package import save_package
 from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.choices import OnnxExport, ResizeMode
-from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.package import ModelDescription
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import PATH
+from phytoscope.schema.train_config import ModelConfig
 from phytoscope.steps.suggest import COLUMNS, find_unlabelled, suggest_images, write_suggestions
 from phytoscope.transforms.preprocess import Preprocess
 

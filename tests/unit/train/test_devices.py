@@ -13,7 +13,7 @@ from phytoscope.errors import ConfigError, TrainingError
 from phytoscope.models.adapters import adapt_network
 from phytoscope.models.network import build_network
 from phytoscope.schema.choices import AdaptKind, Averaging
-from phytoscope.schema.config import AdaptConfig, ModelConfig, TrainerConfig
+from phytoscope.schema.train_config import AdaptConfig, ModelConfig, TrainerConfig
 from phytoscope.train.checkpoints import LAST_NAME, restore_network
 from phytoscope.train.devices import check_sendable, choose_strategy, read_error_of_device
 

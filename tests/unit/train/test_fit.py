@@ -9,7 +9,7 @@ import torch
 from factories.bright_squares import CONFIG, draw, fit, make_data, make_task, same, weights
 from phytoscope.errors import ConfigError, TrainingError
 from phytoscope.schema.choices import AdaptKind, Averaging, OptimizerKind
-from phytoscope.schema.config import AdaptConfig, TrainerConfig
+from phytoscope.schema.train_config import AdaptConfig, TrainerConfig
 from phytoscope.train.checkpoints import BEST_NAME, LAST_NAME, can_continue, load_network_state
 from phytoscope.train.plan import plan_training
 

@@ -9,7 +9,7 @@ import torch
 
 from phytoscope.errors import ConfigError
 from phytoscope.schema.choices import AdaptKind, AugmentPreset, Averaging, CompileChoice, TrainMode
-from phytoscope.schema.config import AdaptConfig, TaskConfig
+from phytoscope.schema.train_config import AdaptConfig, TaskConfig
 from phytoscope.train import modes
 from phytoscope.train.modes import fit_job, list_plain_only, plan_job
 from phytoscope.train.speed.measure import Speeds, measure_speeds

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from factories.bright_squares import CONFIG, THAWED, fit, make_data, make_task, same, weights
 from phytoscope.errors import TrainingError
 from phytoscope.schema.choices import AdaptKind, Averaging
-from phytoscope.schema.config import AdaptConfig, TaskConfig
+from phytoscope.schema.train_config import AdaptConfig, TaskConfig
 from phytoscope.train.checkpoints import BEST_NAME, LAST_NAME, can_continue, restore_network
 
 AT_EVERY_BATCH = dataclasses.replace(CONFIG, checkpoint_minutes=1e-9)

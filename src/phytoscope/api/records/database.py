@@ -63,11 +63,6 @@ class Database:
         self._engine = _open_sqlite(self.path) if self.path is not None else _open_server(self.url)
         self._file: tuple[int, int] | None = None
 
-    @property
-    def dialect(self) -> str:
-        """`sqlite` or `postgresql`."""
-        return self._engine.dialect.name
-
     def prepare(self, *, with_folder: bool = False) -> None:
         """Makes the tables, or brings older ones to the state of this version; several processes may do it at once.
 

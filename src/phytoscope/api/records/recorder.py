@@ -150,7 +150,7 @@ class Recorder:
                 self._changed.wait_for(lambda: self._closing, pause)
                 if self._closing:
                     pause = 0.0
-            elif not self._in_hand:
+            else:
                 self._changed.wait_for(lambda: bool(self._waiting) or self._closing, self._time_to_purge())
                 if self._waiting and not self._closing:
                     # More will come in a moment, and one transaction for all is cheaper.

@@ -8,7 +8,7 @@ from phytoscope.data.readers.read_table import DOUBTFUL
 from phytoscope.data.readers.spellings import find_codes
 from phytoscope.data.readers.units import is_amount, split_unit
 from phytoscope.data.source import Fault
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.table import SAMPLE_ID, TARGET
 
 # So few of so many numbers are negative by mistake rather than by nature.

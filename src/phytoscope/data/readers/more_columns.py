@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from phytoscope.data.readers.read_table import match_name
 from phytoscope.data.readers.units import check_unit
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pandas as pd
 from phytoscope.data.readers.split_names import is_split_name
 from phytoscope.data.source import Fault, Source, find_folder, printable
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.table import GROUP_ID, LABEL, PATH, SAMPLE_ID, SOURCE_ROW, Task
 from phytoscope.storage.listing import list_place
 from phytoscope.storage.place import is_url

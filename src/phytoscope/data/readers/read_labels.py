@@ -19,7 +19,7 @@ from phytoscope.data.readers.table_shards import find_table
 from phytoscope.data.readers.units import check_unit
 from phytoscope.data.source import Fault, Source, find_folder, printable
 from phytoscope.errors import ConfigError, DataNotFoundError, suggest
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.table import GROUP_ID, LABEL, META_PREFIX, PATH, SAMPLE_ID, SOURCE_ROW, TARGET, Task
 from phytoscope.storage.listing import list_names
 from phytoscope.storage.place import is_url

@@ -13,7 +13,7 @@ import pandas as pd
 from phytoscope.data.readers.read_folder import read_folder
 from phytoscope.data.source import Source, find_folder
 from phytoscope.errors import DataValidationError
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.table import GROUP_ID, LABEL, SAMPLE_ID
 from phytoscope.storage.reading import read_place
 

@@ -14,7 +14,7 @@ from phytoscope.data.split.ledger import UNKNOWN, find_known_parts
 from phytoscope.data.split.official_split import read_official_column
 from phytoscope.data.split.strata import Strata, code_strata
 from phytoscope.errors import SplitError, SplitLeakageError
-from phytoscope.schema.config import SplitConfig
+from phytoscope.schema.data_config import SplitConfig
 from phytoscope.schema.table import FOLD, GROUP_ID, LABEL, SAMPLE_ID, SPLIT, SPLIT_COLUMNS, TARGET, Split, Task
 
 NO_FOLD = -1

@@ -8,7 +8,7 @@ from phytoscope.data.readers.spellings import find_codes, fold_label
 from phytoscope.data.readers.units import is_amount
 from phytoscope.data.source import Source
 from phytoscope.data.validate.fault_log import FaultLog
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.table import LABEL, SAMPLE_ID, SHA256, SOURCE_ROW, TARGET, Task
 
 _KEPT = "the image is kept in unlabelled.parquet"

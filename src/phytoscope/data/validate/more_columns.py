@@ -15,7 +15,7 @@ from phytoscope.data.validate.fault_log import FaultLog
 from phytoscope.data.validate.rule_text import parse_rule
 from phytoscope.data.validate.rules import list_columns, resolve_columns
 from phytoscope.errors import ConfigError
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.table import META_PREFIX, Task
 
 NEAR_COPY = 0.98

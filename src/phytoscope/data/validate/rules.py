@@ -10,7 +10,7 @@ from phytoscope.data.source import Fault, Source
 from phytoscope.data.validate.fault_log import FaultLog
 from phytoscope.data.validate.rule_text import Column, Number, Rule, Term, parse_rule
 from phytoscope.errors import ConfigError, suggest
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.table import LABEL, META_PREFIX, SAMPLE_ID, TARGET, Task
 
 _Floats = NDArray[np.float64]

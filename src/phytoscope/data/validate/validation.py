@@ -16,7 +16,7 @@ from phytoscope.data.validate.more_columns import drop_negative_amounts
 from phytoscope.data.validate.rules import check_rules
 from phytoscope.data.validate.table_schema import check_manifest
 from phytoscope.errors import DataValidationError
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.image_facts import REASON
 from phytoscope.schema.progress import Progress
 from phytoscope.schema.table import (

@@ -9,7 +9,7 @@ from phytoscope.models.adapters.choosing import Choice, choose_trained
 from phytoscope.models.adapters.hashing import hash_backbone
 from phytoscope.models.adapters.layer_groups import group_layers
 from phytoscope.models.network import PlantNetwork
-from phytoscope.schema.config import AdaptConfig
+from phytoscope.schema.train_config import AdaptConfig
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from phytoscope.models.adapters.layers import (
 from phytoscope.models.adapters.low_rank import add_low_rank
 from phytoscope.models.adapters.scale_shift import add_scale_and_shift
 from phytoscope.schema.choices import AdaptKind
-from phytoscope.schema.config import AdaptConfig
+from phytoscope.schema.train_config import AdaptConfig
 
 _ADDED = ".parametrizations."
 _WITH_TARGETS = (AdaptKind.lora, AdaptKind.ssf)

@@ -16,7 +16,7 @@ from phytoscope.models.adapters.adaptation import Adaptation, adapt_network
 from phytoscope.models.network import PlantNetwork
 from phytoscope.schema.artifact import write_atomic
 from phytoscope.schema.choices import AdaptKind
-from phytoscope.schema.config import AdaptConfig
+from phytoscope.schema.train_config import AdaptConfig
 
 _FORMAT = "phytoscope-adapter-1"
 _HEAD = "head."

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from phytoscope.schema.choices import ClassWeighting
-from phytoscope.schema.config import TaskConfig
+from phytoscope.schema.train_config import TaskConfig
 
 EFFECTIVE_BETA = 0.999
 """Beta of the effective number of images (Cui 2019): beyond about 1 / (1 - beta) images a class gains no more."""

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from phytoscope.models.target import LINK_LIMIT, TargetScale
 from phytoscope.schema.choices import RegressionLoss
-from phytoscope.schema.config import TaskConfig
+from phytoscope.schema.train_config import TaskConfig
 
 
 class ValueLoss(nn.Module):

@@ -10,8 +10,8 @@ from phytoscope.models.meaning import Meaning
 from phytoscope.models.sums import Sums
 from phytoscope.models.target import LINKED_LOSSES, fit_target_scale
 from phytoscope.schema.choices import RegressionLoss, TargetTransform
-from phytoscope.schema.config import TaskConfig
 from phytoscope.schema.table import Task
+from phytoscope.schema.train_config import TaskConfig
 from phytoscope.train.job import TrainingJob
 from phytoscope.train.scales.choosing import SMALLEST_GROUPS, choose_transform
 from phytoscope.train.scales.passes import compute_outputs

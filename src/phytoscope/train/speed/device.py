@@ -2,7 +2,7 @@
 
 import torch
 
-from phytoscope.schema.config import TrainerConfig
+from phytoscope.schema.train_config import TrainerConfig
 
 
 def choose_device(config: TrainerConfig) -> torch.device:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from phytoscope.schema.config import TrainerConfig
+from phytoscope.schema.train_config import TrainerConfig
 from phytoscope.transforms.stream import count_cores
 
 _FEW_BATCHES, _MOST_WORKERS = 4, 8

@@ -16,8 +16,8 @@ from phytoscope.models.adapters import Adaptation
 from phytoscope.models.mixing import BatchMixer
 from phytoscope.models.network import PlantNetwork
 from phytoscope.schema.choices import OptimizerKind
-from phytoscope.schema.config import TrainerConfig
 from phytoscope.schema.report import MetricValue
+from phytoscope.schema.train_config import TrainerConfig
 from phytoscope.train.averaging import build_average
 from phytoscope.train.checkpoints import drop_frozen, list_changing, put_back_frozen
 from phytoscope.train.devices import gather

@@ -12,8 +12,8 @@ from phytoscope.models.losses.regression import ValueLoss
 from phytoscope.models.meaning import Meaning
 from phytoscope.models.mixing import BatchMixer
 from phytoscope.models.network import PlantNetwork
-from phytoscope.schema.config import TaskConfig, TrainerConfig
 from phytoscope.schema.report import MetricValue
+from phytoscope.schema.train_config import TaskConfig, TrainerConfig
 from phytoscope.train.tasks.plant_task import PlantTask
 
 

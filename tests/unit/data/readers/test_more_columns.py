@@ -5,7 +5,7 @@ import pytest
 from phytoscope.data.readers.more_columns import MoreColumns, find_more_columns
 from phytoscope.errors import ConfigError
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 
 COLUMNS = ["leaf area (cm2)", "shoot_g", "age_days", "condition"]
 

@@ -11,7 +11,7 @@ from phytoscope.data.read import read_source
 from phytoscope.data.readers.read_folder import group_by_pattern, read_folder
 from phytoscope.errors import ConfigError, DataNotFoundError, DataValidationError
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.table import Task
 
 

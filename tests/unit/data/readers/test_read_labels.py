@@ -10,7 +10,7 @@ from phytoscope.data.read import read_source
 from phytoscope.data.source import faults_to_table
 from phytoscope.errors import ConfigError, DataNotFoundError
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.table import Task
 
 

@@ -12,7 +12,7 @@ from factories.images import write_image
 from phytoscope.data.readers.read_plantvillage import group_by_photo_number, photo_tag, read_plantvillage
 from phytoscope.errors import DataNotFoundError, DataValidationError
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 
 RUST, SCAB = "Corn_(maize)___Common_rust_", "Apple___Apple_scab"
 

@@ -9,7 +9,7 @@ from phytoscope.data.read import read_source
 from phytoscope.data.readers.units import fold_name, is_amount, same_unit, split_unit
 from phytoscope.errors import ConfigError
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from phytoscope.data.readers.read_table import read_table
 from phytoscope.data.readers.workbook import read_workbook
 from phytoscope.errors import ConfigError, DataValidationError
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 
 
 def save(path, rows, merged=(), sheets=()):

@@ -15,7 +15,7 @@ from phytoscope.data.split.drawing import (
     summarise_split,
 )
 from phytoscope.errors import SplitError
-from phytoscope.schema.config import SplitConfig
+from phytoscope.schema.data_config import SplitConfig
 from phytoscope.schema.table import SPLIT_COLUMNS, Task
 
 DEFAULT = SplitConfig()

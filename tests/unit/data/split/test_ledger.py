@@ -9,7 +9,7 @@ from factories.tables import make_manifest
 from phytoscope.data.split import split_by_group
 from phytoscope.data.split.ledger import held_ledger, read_ledger, write_ledger
 from phytoscope.errors import ArtifactError, StorageError
-from phytoscope.schema.config import SplitConfig
+from phytoscope.schema.data_config import SplitConfig
 from phytoscope.schema.table import Task
 
 SHARES = {"train": 0.6, "val": 0.1, "calibration": 0.1, "test": 0.2}

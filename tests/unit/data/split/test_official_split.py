@@ -9,7 +9,7 @@ from phytoscope.data.readers.split_names import is_split_name, official_split_of
 from phytoscope.data.split import split_by_group
 from phytoscope.data.split.official_split import read_given_column, read_split
 from phytoscope.errors import ConfigError, SplitError, SplitLeakageError
-from phytoscope.schema.config import SplitConfig
+from phytoscope.schema.data_config import SplitConfig
 from phytoscope.schema.table import Task
 
 OFFICIAL = SplitConfig(column="Set")

@@ -9,7 +9,7 @@ from phytoscope.data.validate.fault_log import FaultLog
 from phytoscope.data.validate.more_columns import check_more_columns, drop_negative_amounts, find_near_copies
 from phytoscope.errors import ConfigError
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import DataConfig, SplitConfig
+from phytoscope.schema.data_config import DataConfig, SplitConfig
 from phytoscope.schema.table import Task
 
 COLUMNS = {

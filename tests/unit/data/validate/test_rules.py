@@ -14,7 +14,7 @@ from phytoscope.data.validate.rule_text import parse_rule
 from phytoscope.data.validate.rules import check_rules
 from phytoscope.errors import ConfigError
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.table import Task
 
 WRONG_RULES = {

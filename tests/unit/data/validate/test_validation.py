@@ -16,7 +16,7 @@ from phytoscope.data.validate.table_schema import check_manifest
 from phytoscope.data.validate.validation import check_learnable, check_strict, summarise_rejected, validate_source
 from phytoscope.errors import DataValidationError
 from phytoscope.schema.choices import DataKind
-from phytoscope.schema.config import DataConfig
+from phytoscope.schema.data_config import DataConfig
 from phytoscope.schema.progress import SilentProgress
 from phytoscope.schema.table import MANIFEST_COLUMNS, REJECTED_COLUMNS, UNLABELLED_COLUMNS, Task
 

@@ -10,7 +10,7 @@ from factories.adapters import FAMILIES, FITTING, adapt, build, disturb, draw_im
 from phytoscope.errors import ConfigError
 from phytoscope.models.adapters import adapt_network, merge_adapters
 from phytoscope.schema.choices import AdaptKind
-from phytoscope.schema.config import AdaptConfig
+from phytoscope.schema.train_config import AdaptConfig
 
 EXPECTED = {
     "bitfit": lambda name, _: name.endswith(".bias"),

@@ -7,8 +7,8 @@ from phytoscope.errors import ConfigError
 from phytoscope.models.explain.class_activation import CLASS_OF_METHOD, map_activations
 from phytoscope.models.explain.feature_map import FeatureMap, Layout, find_feature_map
 from phytoscope.models.network import PlantNetwork, read_backbone_input
-from phytoscope.schema.config import ModelConfig
 from phytoscope.schema.explanation import ExplanationMethod
+from phytoscope.schema.train_config import ModelConfig
 
 
 def make_network(backbone: str, size_px: int, outputs: int = 3) -> PlantNetwork:

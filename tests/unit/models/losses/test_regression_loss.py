@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from phytoscope.models.losses.regression import ValueLoss
 from phytoscope.models.target import fit_scale
 from phytoscope.schema.choices import RegressionLoss, TargetTransform
-from phytoscope.schema.config import TaskConfig
+from phytoscope.schema.train_config import TaskConfig
 
 AMOUNTS = np.array([0.5, 1.0, 2.0, 4.0, 7.5])
 LINKED = ("gamma", "tweedie")

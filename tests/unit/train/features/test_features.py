@@ -13,7 +13,7 @@ from phytoscope.models.adapters import adapt_network
 from phytoscope.models.covariate_dropout import CovariateDropout
 from phytoscope.models.network import PlantNetwork, read_backbone_input
 from phytoscope.schema.choices import AdaptKind, AugmentPreset, ClassWeighting, RegressionLoss, Runtime, Sampling
-from phytoscope.schema.config import AdaptConfig, TaskConfig
+from phytoscope.schema.train_config import AdaptConfig, TaskConfig
 from phytoscope.train.features import extract_features, extraction, fit_features, start_head
 from phytoscope.train.features.extraction import open_extraction
 from phytoscope.train.features.fit import choose_views

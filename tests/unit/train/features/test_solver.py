@@ -9,7 +9,7 @@ from torch.nn import functional
 from phytoscope.errors import TrainingError
 from phytoscope.models.losses.regression import ValueLoss
 from phytoscope.schema.choices import RegressionLoss
-from phytoscope.schema.config import TaskConfig
+from phytoscope.schema.train_config import TaskConfig
 from phytoscope.train.features.axes import fit_axes
 from phytoscope.train.features.solver import HeadSolver
 

@@ -11,7 +11,7 @@ from phytoscope.models.meaning import Meaning, TargetMeaning
 from phytoscope.models.sums import read_sums
 from phytoscope.models.target import fit_scale
 from phytoscope.schema.choices import RegressionLoss, TargetTransform
-from phytoscope.schema.config import TaskConfig
+from phytoscope.schema.train_config import TaskConfig
 from phytoscope.train.scales.meanings import choose_scales, is_scale_open, settle_meaning
 from phytoscope.train.scales.passes import compute_outputs
 

@@ -7,7 +7,7 @@ import pytest
 
 from phytoscope.models.target import fit_linked_scale, fit_target_scale
 from phytoscope.schema.choices import RegressionLoss, TargetTransform
-from phytoscope.schema.config import TaskConfig
+from phytoscope.schema.train_config import TaskConfig
 from phytoscope.train.scales.smearing import SMALLEST_GROUPS, fit_residuals, thin_residuals
 
 

@@ -9,7 +9,7 @@ import torch
 
 from phytoscope.errors import ConfigError
 from phytoscope.schema.choices import AugmentPreset, CompileChoice, TrainMode
-from phytoscope.schema.config import TrainerConfig
+from phytoscope.schema.train_config import TrainerConfig
 from phytoscope.train.speed import threads as threads_module
 from phytoscope.train.speed.compile import compiled, plan_compile
 from phytoscope.train.speed.device import choose_device

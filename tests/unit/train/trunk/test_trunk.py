@@ -9,7 +9,7 @@ import torch
 
 from phytoscope.errors import ConfigError, DataValidationError
 from phytoscope.schema.choices import AdaptKind, AugmentPreset, TrainMode
-from phytoscope.schema.config import AdaptConfig, TaskConfig
+from phytoscope.schema.train_config import AdaptConfig, TaskConfig
 from phytoscope.train.modes import fit_job
 from phytoscope.train.plain import fit_plain
 from phytoscope.train.speed.plan import SpeedPlan

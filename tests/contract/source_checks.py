@@ -21,7 +21,7 @@ FLAG_NAME = re.compile(r"^(is|has|use|with|should)_")
 SETTINGS_NAMES = {"self", "config", "settings"}
 ARRAY_TYPE = re.compile(r"\b(ndarray|NDArray|Tensor)\b")
 # "shape", "scalar", or axes in brackets, with at least one comma: (N,), (N, C, H, W), (N, n_classes), (2, H, W).
-SHAPE_TEXT = re.compile(r"\bshape[sd]?\b|\bscalars?\b|\(\s*(?:[A-Z]\w*|\d+|\.\.\.)\s*,\s*(?:[\w.* +/-]+,?\s*)*\)")
+SHAPE_TEXT = re.compile(r"\b[Ss]hape[sd]?\b|\bscalars?\b|\(\s*(?:[A-Z]\w*|\d+|\.\.\.)\s*,\s*(?:[\w.* +/-]+,?\s*)*\)")
 TYPED_ARGUMENT = re.compile(r"^\s+\*{0,2}\w+ \((?P<type>[^)]*)\):", re.MULTILINE)
 TYPED_RETURN = re.compile(
     r"^(?:Returns|Yields):\n\s+(?P<type>(?:int|float|str|bool|bytes|None|Path|list|dict|tuple|set|np\.ndarray|"
@@ -35,7 +35,7 @@ HELP_TEXT_MODULES = ("cli.py", "cli/")
 # The borders: the command line's main(), the service's handler, and the loops that must go on whatever one turn does.
 BROAD_EXCEPT_MODULES = (
     "cli.py",
-    "cli/__init__.py",
+    "cli/ending.py",
     "api/batcher.py",
     "api/decoder_process.py",
     "api/gate.py",

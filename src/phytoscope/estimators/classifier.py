@@ -118,7 +118,7 @@ class PlantClassifier(ClassifierMixin, PlantEstimator):  # type: ignore[misc]  #
             X: As for `fit`.
 
         Returns:
-            Shape (n, classes), float64, 0-1, each row summing to 1, in the order of `classes_`.
+            Array of shape (n, classes), float64, 0-1, each row summing to 1, in the order of `classes_`.
 
         Raises:
             NotFittedError: Nothing was learned yet.
@@ -136,7 +136,7 @@ class PlantClassifier(ClassifierMixin, PlantEstimator):  # type: ignore[misc]  #
         check_classification_targets(labels)
         classes, numbers = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
-            message = f"y holds one class only ({classes[0]!r}): at least two classes are needed to tell them apart."
+            message = f"y holds one class only ({classes.tolist()[0]!r}): at least two classes are needed to tell them apart."
             raise DataValidationError(message)
         self.classes_ = classes
         return numbers.astype(np.int64), tuple(map(str, classes))

@@ -66,7 +66,7 @@ def learn_rows(lesson: Lesson, rows: NDArray[np.float64]) -> Learned:
 
     Args:
         lesson: What to learn.
-        rows: Shape (n, width), finite.
+        rows: Array of shape (n, width), finite.
 
     Raises:
         PhytoscopeError: The values cannot be learned on the scale that was asked for, or the loss is not finite.

@@ -54,7 +54,7 @@ class FeatureMemory:
 
         Args:
             key: Backbone, preparation, view and content.
-            features: Shape (feature_dim,), float32; more than fit in all are not kept.
+            features: Array of shape (feature_dim,), float32; more than fit in all are not kept.
         """
         if features.nbytes > self.max_bytes:
             return

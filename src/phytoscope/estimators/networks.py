@@ -67,7 +67,7 @@ class FeatureReader:
             changes: Changed views that are wanted, too; only pictures as they are when None.
 
         Returns:
-            Shape (n, 1 + views, feature_dim), float32: of each picture as it is, and of its changed views.
+            Array of shape (n, 1 + views, feature_dim), float32: of each picture as it is, and of its changed views.
 
         Raises:
             ImageReadError: A picture cannot be read.
@@ -200,7 +200,7 @@ class PictureModel:
     reader: FeatureReader = field(repr=False)
 
     def compute(self, pictures: Pictures) -> NDArray[np.float64]:
-        """Answers for n pictures: probabilities (n, classes) or values (n, 1), float64."""
+        """Answers for n pictures: probabilities of shape (n, classes), 0-1, or values of shape (n, 1); float64."""
         features = self.reader.read(pictures)[:, 0]
         network, meaning = self.predictor.first_member
         return meaning.answer(_apply_head(network, features))
@@ -235,7 +235,13 @@ def build_model(
 def rebuild_model(
     description: dict[str, Any], state: dict[str, NDArray[Any]], examples: NDArray[np.uint8]
 ) -> PictureModel:
-    """Undoes `PictureModel.__reduce__`; features are computed on the processor then."""
+    """Undoes `PictureModel.__reduce__`; features are computed on the processor then.
+
+    Args:
+        description: Of the network, as plain values.
+        state: Each parameter and buffer of the network, in its shape.
+        examples: Squares that a package must answer as before, shape (n, H, W, 3), uint8.
+    """
     # Memory that several processes share may not be written to, and torch wants memory that may.
     tensors = {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
     return build_model(ModelDescription.from_dict(description), tensors, examples)
@@ -250,6 +256,9 @@ def refuse_other_kind(given: Any) -> NoReturn:
     Raises:
         DataValidationError: Always.
     """
-    learned, now = ("rows of numbers", "pictures") if isinstance(given, Pictures) else ("pictures", "something else")
+    if isinstance(given, Pictures):
+        learned, now = "rows of numbers", "pictures"
+    else:
+        learned, now = "pictures", f"something else ({type(given).__name__})"
     message = f"this estimator learned from {learned}, but X holds {now}: give it {learned}."
     raise DataValidationError(message)

@@ -8,9 +8,11 @@ from typing import Final
 
 from PIL import Image
 
+from phytoscope.errors import ArtifactError
 from phytoscope.estimators.networks import PictureModel
 from phytoscope.estimators.random_state import seeded
 from phytoscope.predict.package import save_package
+from phytoscope.predict.package_files import DESCRIPTION_NAME, WEIGHTS_NAME
 from phytoscope.predict.predictor import Predictor
 from phytoscope.schema.choices import OnnxExport
 
@@ -49,11 +51,13 @@ def write_package(model: PictureModel, folder: Path, label: Label, onnx: OnnxExp
         onnx: Whether to write an ONNX file.
 
     Raises:
+        ArtifactError: There is something in that place which is no package.
         MissingDependencyError: `onnx` is `always` and the export extra is not installed.
         PackageError: The package does not reproduce its golden answers, or `onnx` is `always` and the network cannot be
             exported.
         StorageError: The place cannot be written.
     """
+    _check_replaceable(folder)
     plain = model.predictor.description
     is_value = len(plain.class_names) == 0
     description = dataclasses.replace(
@@ -71,3 +75,16 @@ def write_package(model: PictureModel, folder: Path, label: Label, onnx: OnnxExp
         for path, square in zip(golden, model.examples, strict=True):
             Image.fromarray(square).save(path)
         save_package(predictor, golden, folder, onnx=onnx, limitations=LIMITATIONS)
+
+
+def _check_replaceable(folder: Path) -> None:
+    # Many a project has a package.json of its own.
+    is_package = all((folder / name).is_file() for name in (DESCRIPTION_NAME, WEIGHTS_NAME))
+    is_empty = folder.is_dir() and not any(folder.iterdir())
+    if is_package or is_empty or not folder.exists():
+        return
+    what = "a folder with something else in it" if folder.is_dir() else "a file"
+    message = (
+        f"{str(folder)!r} is {what}, which would be replaced: choose another folder, or the one of an older package."
+    )
+    raise ArtifactError(message)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
 
 from phytoscope.errors import DataValidationError
 from phytoscope.schema.progress import SilentProgress
@@ -21,6 +22,7 @@ _WHAT = (
     "pictures are an array of shape (n, H, W, 3), uint8, RGB, 0-255, a list of such pictures of shape (H, W, 3), or a "
     "list of paths"
 )
+_GREY = "Of grey pictures make three channels (np.repeat(X[..., np.newaxis], 3, axis=-1))"
 
 
 class Pictures:
@@ -100,6 +102,9 @@ def find_pictures(given: Any) -> Pictures | None:
         given = given.iloc[:, 0]
     if isinstance(given, pd.Series):
         given = given.to_numpy(dtype=object) if not pd.api.types.is_numeric_dtype(given) else given.to_numpy()
+    if isinstance(given, str | Path):
+        message = f"X is one path ({str(given)[:40]!r}): give a list of paths, such as [X]."
+        raise DataValidationError(message)
     if isinstance(given, np.ndarray):
         if given.ndim == 4:
             return Pictures(_check_pixels(given))
@@ -116,9 +121,8 @@ def find_pictures(given: Any) -> Pictures | None:
 def _check_pixels(pixels: NDArray[Any]) -> Sequence[NDArray[np.uint8]]:
     if pixels.shape[-1] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape[1:]:
         message = (
-            f"X holds pictures of shape {pixels.shape[1:]} and type {pixels.dtype}, but {_WHAT}. Of grey pictures make "
-            "three channels (np.repeat(X[..., np.newaxis], 3, axis=-1)); bring shares of 0-1 to 0-255 "
-            "((255 * X).round().astype('uint8'))."
+            f"X holds pictures of shape {pixels.shape[1:]} and type {pixels.dtype}, but {_WHAT}. {_GREY}; leave a "
+            "fourth channel out (X[..., :3]); bring shares of 0-1 to 0-255 ((255 * X).round().astype('uint8'))."
         )
         raise DataValidationError(message)
     if len(pixels) == 0:
@@ -130,20 +134,32 @@ def _check_pixels(pixels: NDArray[Any]) -> Sequence[NDArray[np.uint8]]:
 def _read_list(items: list[Any]) -> Pictures | None:
     if not items:
         return None
-    if all(isinstance(item, str | Path) for item in items):
+    kinds = [_name_kind(item) for item in items]
+    found = set(kinds)
+    if found == {"path"}:
         return Pictures([str(item) for item in items])
-    if all(isinstance(item, np.ndarray) and item.ndim == 3 for item in items):
+    if found == {"picture"}:
         return Pictures([_check_pixels(item[np.newaxis])[0] for item in items])
-    named = [isinstance(item, str | Path) for item in items]
-    drawn = [isinstance(item, np.ndarray) and item.ndim == 3 for item in items]
-    if any(named) or any(drawn):
-        place = (named if named[0] else drawn).index(not (named if named[0] else drawn)[0])
+    if found != {""}:
+        place = next(place for place, kind in enumerate(kinds) if kind != kinds[0])
         message = (
             f"X mixes kinds: its first item is {type(items[0]).__name__}, item {place} is {type(items[place]).__name__}"
             f" ({str(items[place])[:40]}). {_WHAT[0].upper()}{_WHAT[1:]}; leave out what is missing."
         )
         raise DataValidationError(message)
+    if any(isinstance(item, Image.Image) or getattr(item, "ndim", 0) > 1 for item in items):
+        message = (
+            f"X is a list of {type(items[0]).__name__}, but {_WHAT}. {_GREY}; np.asarray(picture.convert('RGB')) makes "
+            "an array of a picture of Pillow."
+        )
+        raise DataValidationError(message)
     return None
+
+
+def _name_kind(item: Any) -> str:
+    if isinstance(item, str | Path):
+        return "path"
+    return "picture" if isinstance(item, np.ndarray) and item.ndim == 3 else ""
 
 
 def _hash_source(source: NDArray[np.uint8] | str) -> str:

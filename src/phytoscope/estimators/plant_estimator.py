@@ -49,7 +49,9 @@ class PlantEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             The estimator.
 
         Raises:
-            ValueError: A parameter, X, y or groups cannot be used.
+            ConfigError: A parameter cannot be used, or not with these X.
+            DataValidationError: There is no y.
+            ValueError: X, y or groups cannot be used.
             PhytoscopeError: A picture cannot be read, weights cannot be had, or the loss is not finite.
         """
         given = self._read(X, reset=True)
@@ -127,6 +129,8 @@ class PlantEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
 
         Raises:
             NotFittedError: Nothing was learned yet.
+            ConfigError: There is no such choice of `onnx`.
+            ArtifactError: There is something in that place which is no package.
             DataValidationError: Rows of numbers were learned from; no package can hold that.
             PackageError: The package does not reproduce its answers.
             StorageError: The place cannot be written.

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import assert_all_finite, column_or_1d
@@ -108,7 +109,7 @@ class PlantRegressor(RegressorMixin, PlantEstimator):  # type: ignore[misc]  # s
             X: As for `fit`.
 
         Returns:
-            Shape (n,), float64, the unit of y.
+            Array of shape (n,), float64, in the unit of y.
 
         Raises:
             NotFittedError: Nothing was learned yet.
@@ -117,6 +118,10 @@ class PlantRegressor(RegressorMixin, PlantEstimator):  # type: ignore[misc]  # s
         return self._compute(X)[:, 0]
 
     def _learn_answers(self, y: Any) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-        values = column_or_1d(y, warn=True).astype(np.float64)
+        values = column_or_1d(y, warn=True)
+        if values.dtype.kind == "O":
+            # Of the signs for a missing value NumPy knows one.
+            values = np.where(pd.isna(values), np.nan, values)
+        values = values.astype(np.float64)
         assert_all_finite(values, input_name="y")
         return values, ()

@@ -50,6 +50,7 @@ _RULES: Final[dict[str, _Rule]] = {
     "target_min": (Real, lambda _: True, "a finite number", True),
     "target_max": (Real, lambda _: True, "a finite number", True),
 }
+_ACCELERATORS: Final = ("auto", "cpu")
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
@@ -69,6 +70,9 @@ def read_settings(params: Mapping[str, Any], seed: int) -> RunConfig:
         if not isinstance(params[name], str):
             message = f"{name}={params[name]!r} must be a text."
             raise ConfigError(message)
+    if params["accelerator"] not in _ACCELERATORS:
+        message = f"accelerator={params['accelerator']!r} is unknown; {suggest(params['accelerator'], _ACCELERATORS)}"
+        raise ConfigError(message)
     return RunConfig(
         name="estimator",
         seed=seed,

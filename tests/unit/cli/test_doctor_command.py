@@ -399,12 +399,12 @@ class TestNetwork:
 
     def test_no_network_is_no_fault(self) -> None:
         """Not asked and not reached are both fine, and the line says how to do without."""
-        answers = [Answer("PyPI", "https://x", "no route"), Answer("the weights' hub", "https://y", "")]
+        answers = [Answer("the package index", "https://x", "no route"), Answer("the weights' hub", "https://y", "")]
         for check in (doctor_network.check_network(None), doctor_network.check_network(answers)):
             assert_told(check, Health.ok, "model.weights=FILE", "")
-        assert "not reached: PyPI (no route)" in doctor_network.check_network(answers).found
-        reached = [Answer("PyPI", "https://x", ""), Answer("the weights' hub", "https://y", "")]
-        assert doctor_network.check_network(reached).found == "PyPI and the weights' hub answer"
+        assert "not reached: the package index (no route)" in doctor_network.check_network(answers).found
+        reached = [Answer("the package index", "https://x", ""), Answer("the weights' hub", "https://y", "")]
+        assert doctor_network.check_network(reached).found == "the package index and the weights' hub answer"
 
     def test_who_does_not_answer_is_not_waited_for(self, monkeypatch) -> None:
         """A name that is looked up for ever costs no more than the time that was given."""
@@ -424,14 +424,15 @@ class TestNetwork:
     def test_reasons_and_clock(self, monkeypatch) -> None:
         """Why it failed, what a refusal means, and what time it is there."""
         monkeypatch.setenv("HF_ENDPOINT", "ftp://x")
+        monkeypatch.setenv("PIP_INDEX_URL", "https://index.example/simple")
 
         def refuse(request: urllib.request.Request, **_: object) -> None:
             headers = {"Date": "Mon, 23 Nov 2026 14:00:00 GMT"}
             raise urllib.error.HTTPError(request.full_url, 403, "Forbidden", headers, None)
 
         monkeypatch.setattr(urllib.request, "urlopen", refuse)
-        pypi, hub = doctor_network.ask_network(5.0)
-        assert (pypi.reason, pypi.clock) == ("", 1795442400)
+        index, hub = doctor_network.ask_network(5.0)
+        assert (index.reason, index.clock, index.url) == ("", 1795442400, "https://index.example/simple")
         assert hub.reason == "'ftp://x' is no web address"
 
     def test_weights(self, monkeypatch, tmp_path) -> None:

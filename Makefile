@@ -48,8 +48,8 @@ test: $(STAMP) ## Run the tests, all but the slow ones
 test-all: $(STAMP) ## Run every test, the slow ones too
 	$(PYTEST)
 
-strangers: $(STAMP) ## Run what a stranger meets first, slow tests too: README, tutorials, notebooks, documentation, habits, wheel
-	$(PYTEST) -m slow tests/contract tests/e2e/test_readme.py tests/e2e/test_tutorials.py tests/e2e/test_notebooks.py
+strangers: $(STAMP) ## Run what a stranger meets first, slow tests too: README, notebooks, documentation, habits, wheel (tutorials: make test-all)
+	$(PYTEST) -m slow -k "not tutorials and not schnellstart" tests/contract tests/e2e/test_readme.py tests/e2e/test_notebooks.py
 
 coverage: $(STAMP) ## Run all tests but the slow ones and fail when less than 95 % of the lines are covered
 	$(PYTEST) -m "not slow" --cov --cov-report=term --cov-report=json:coverage.json

@@ -66,12 +66,15 @@ for _room in ("train", "evaluate"):
     globals().pop(_room, None)
 
 
-def __getattr__(name: str) -> Any:
-    # What needs much is imported when it is asked for, so that `import phytoscope` costs nothing.
-    if name in _PLACES:
-        return getattr(importlib.import_module(_PLACES[name]), name)
-    message = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(message)
+# Type checkers know the names from above, and would take any other for one of them.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        # What needs much is imported when it is asked for, so that `import phytoscope` costs nothing.
+        if name in _PLACES:
+            return getattr(importlib.import_module(_PLACES[name]), name)
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
 
 
 def __dir__() -> list[str]:

@@ -96,10 +96,14 @@ def check_disks() -> Check:
         "the runs": Path(PathsConfig.runs_dir).absolute(),
         "their cache": Path(PathsConfig.runs_dir, "cache").absolute(),
         "your cache": find_user_cache(),
-        "temporary files": Path(tempfile.gettempdir()),
     }
     facts = {}
     faults, notes, roomy = [], [], []
+    try:
+        places["temporary files"] = Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        # As in a container without a single place to write to; the other places are looked at all the same.
+        faults.append("temporary files: there is no folder for them that can be written")
     for name, place in places.items():
         existing = _find_existing(place)
         free = shutil.disk_usage(existing).free / _GIB

@@ -7,12 +7,11 @@ import os
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-import yaml
 
 from phytoscope.cli.doctor_report import Check, Health
 
@@ -49,8 +48,8 @@ def ask_network(within_s: float) -> list[Answer]:
         within_s: Seconds after which nobody is waited for.
     """
     answers = [
-        Answer("the package index", _find_index()),
-        Answer("the weights' hub", os.environ.get("HF_ENDPOINT", _HUB)),
+        Answer("the package index", _drop_user(_find_index())),
+        Answer("the weights' hub", _drop_user(os.environ.get("HF_ENDPOINT", _HUB))),
     ]
     # Looking up a name can take longer than any time limit; a thread that hangs there is left behind.
     threads = [threading.Thread(target=_ask, args=(answer, within_s), daemon=True) for answer in answers]
@@ -72,6 +71,15 @@ def _find_index() -> str:
     except ImportError:
         return ""
     return str(PyPI.simple_url)
+
+
+def _drop_user(url: str) -> str:
+    # What doctor prints is put into bug reports, where nobody's password belongs.
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return ""
+    return urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _ask(answer: Answer, within_s: float) -> None:
@@ -115,6 +123,9 @@ def check_weights(presets: Path) -> Check:
     Args:
         presets: Folder with a YAML file for each choice of `model=`.
     """
+    # A reader that cannot be loaded is a fault of this line, not of the whole command.
+    import yaml
+
     cached = _list_cached()
     has_package = importlib.util.find_spec(_PACKAGE) is not None
     ready: list[str] = []

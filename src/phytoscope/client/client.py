@@ -60,6 +60,10 @@ class Client:
         self._connections = connections
         self._limits: tuple[int, float] | None = None
 
+    def __repr__(self) -> str:
+        """One line, without the key."""
+        return f"Client({self._transport.url!r})"
+
     # A text is a sequence of texts, too; it is one photograph here.
     @overload
     def predict(  # type: ignore[overload-overlap]

@@ -136,7 +136,9 @@ class PlantClassifier(ClassifierMixin, PlantEstimator):  # type: ignore[misc]  #
         check_classification_targets(labels)
         classes, numbers = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
-            message = f"y holds one class only ({classes.tolist()[0]!r}): at least two classes are needed to tell them apart."
+            message = (
+                f"y holds one class only ({classes.tolist()[0]!r}): at least two classes are needed to tell them apart."
+            )
             raise DataValidationError(message)
         self.classes_ = classes
         return numbers.astype(np.int64), tuple(map(str, classes))

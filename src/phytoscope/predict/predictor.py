@@ -80,6 +80,13 @@ class Predictor:
         self.network.eval().to(memory_format=torch.channels_last)
         self.engine = build_torch_engine(self.network)
 
+    def __repr__(self) -> str:
+        """One line."""
+        about = self.description
+        unit = f" ({about.unit})" if about.unit else ""
+        answer = f"{len(about.class_names)} classes" if about.class_names else f"{about.target_name}{unit}"
+        return f"Predictor({about.name!r}, {answer}, model: {about.model_id[:12]})"
+
     @classmethod
     def load(
         cls, source: str | Path, *, runtime: Runtime = Runtime.torch, precision: Precision = Precision.float32

@@ -62,6 +62,12 @@ def read(
         >>> data.rejected["reason"].tolist()[0]
         "unknown image extension '.txt'"
     """
+    if not isinstance(source, str | Path):
+        message = (
+            f"expected the name of a folder or of a table, received {type(source).__name__}: a table in memory is "
+            'written first, table.to_csv("plants.csv", index=False).'
+        )
+        raise ConfigError(message)
     words = _describe(str(source), images, target, label, settings)
     words += [] if unit is None else [f"data.unit={quote_text(unit)}"]
     names = [group_by] if isinstance(group_by, str) else list(group_by or [])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from phytoscope.configs.run_words import compose_here, compose_run
-from phytoscope.errors import ConfigError
+from phytoscope.errors import ArtifactError, ConfigError
 from phytoscope.schema.config import RunConfig
 from phytoscope.schema.run_folder import RunFolder
 from phytoscope.sdk.dataset import Dataset, check_dataset
@@ -38,18 +38,30 @@ class TrainedRun:
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row an epoch: `epoch`, losses and metrics on train and val."""
-        return pd.read_csv(self.files.history)
+        """One row an epoch: `epoch`, losses and metrics on train and val.
+
+        Raises:
+            ArtifactError: Nothing is trained yet.
+        """
+        return pd.read_csv(_find(self.files.history, "train(data)"))
 
     @property
     def split(self) -> pd.DataFrame:
-        """One row an image: `sample_id`, `group_id`, `split`, `fold`."""
-        return pd.read_parquet(self.files.split)
+        """One row an image: `sample_id`, `group_id`, `split`, `fold`.
+
+        Raises:
+            ArtifactError: No split is drawn yet.
+        """
+        return pd.read_parquet(_find(self.files.split, "train(data)"))
 
     @property
     def answers(self) -> pd.DataFrame:
-        """One row an image of val, calibration and test, judged; after `evaluate`."""
-        return pd.read_parquet(self.files.answers)
+        """One row an image of val, calibration and test, judged; after `evaluate`.
+
+        Raises:
+            ArtifactError: Nothing is judged yet.
+        """
+        return pd.read_parquet(_find(self.files.answers, "evaluate(run)"))
 
     @property
     def report_page(self) -> Path:
@@ -68,6 +80,13 @@ class TrainedRun:
     def _repr_html_(self) -> str:
         table = self.history.tail(5) if self.files.history.is_file() else None
         return draw_view("TrainedRun", {"folder": self.root}, table)
+
+
+def _find(file: Path, call: str) -> Path:
+    if not file.is_file():
+        message = f"there is no {str(file)!r} yet: call phytoscope.{call} first."
+        raise ArtifactError(message)
+    return file
 
 
 def train(

@@ -25,6 +25,7 @@ def decode(monkeypatch):
     """A function that has photographs decoded, and gives the replies and the last square."""
     # The limits are those of the process, which here is that of the tests.
     monkeypatch.setattr(decoder_process, "_limit_memory", lambda _allowed: None)
+    monkeypatch.setattr(decoder_process.cv2, "setNumThreads", lambda _count: None)
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)}
     signal.signal(signal.SIGALRM, lambda *_: None)
 

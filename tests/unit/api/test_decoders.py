@@ -3,6 +3,8 @@
 import asyncio
 import io
 import os
+import signal
+import socket
 
 import numpy as np
 import psutil
@@ -11,7 +13,7 @@ from PIL import Image
 
 from factories.crashing_decoder import CRASH, EAT, FAIL, HANG
 from factories.packages import draw_photo
-from phytoscope.api import decoder_link
+from phytoscope.api import decoder_link, decoders
 from phytoscope.api.decoder_link import DecoderLimits
 from phytoscope.api.decoders import DecodeError, DecoderPool, Recipe
 from phytoscope.schema.choices import ResizeMode
@@ -19,7 +21,7 @@ from phytoscope.transforms.photo import read_photo
 from phytoscope.transforms.preprocess import Preprocess
 
 PREPROCESS = Preprocess(32, ResizeMode.squash, "bicubic", (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
-LIMITS = DecoderLimits(2_000_000, 256.0, 1.0)
+LIMITS = DecoderLimits(2_000_000, 256.0, 30.0)
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_bad_content_costs_one_photograph(photo, monkeypatch):
         codes = [await read_error(pool, content, recipe) for content in (b"text", CRASH, HANG, EAT, FAIL)]
         return codes, await pool.read(0, photo, recipe), pool.restarts
 
-    (codes, decoded, restarts), faults = run(work)
+    (codes, decoded, restarts), faults = run(work, limits=DecoderLimits(2_000_000, 256.0, 3.0))
     assert codes == ["unreadable", "decoder_failed", "decoder_timeout", "decoder_failed", "decoder_failed"]
     assert faults == codes
     assert restarts == 2
@@ -139,3 +141,103 @@ def test_decoder_ends_with_its_parent(photo):
         return await asyncio.to_thread(process.wait, 30)
 
     assert run(work)[0] in (0, None)
+
+
+def test_decoder_that_dies_while_nothing_is_asked_is_replaced(photo):
+    """Whether it was idle or had not yet started, another one takes its place and decodes."""
+
+    async def work(pool, recipe):
+        (pid,) = pool.pids
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: pool.restarts == 1 and pool.pids != [pid])
+        return await pool.read(0, photo, recipe)
+
+    assert run(work)[0].photo.width_px == 24
+
+
+def test_decoder_that_cannot_start_is_tried_again_with_pauses(photo, monkeypatch):
+    """It is not started again and again without a pause, and not after the end."""
+    monkeypatch.setattr(decoders, "_PAUSE_SECONDS", 0.05)
+
+    async def work():
+        pool = DecoderPool(1, LIMITS)
+        os.kill(pool.pids[0], signal.SIGKILL)
+        await pool.wait_ready()
+        found = await pool.read(0, photo, Recipe(PREPROCESS, None))
+        pool.close()
+        late = DecoderPool(1, LIMITS)
+        os.kill(late.pids[0], signal.SIGKILL)
+        await until(lambda: late.restarts == 1)
+        late.close()
+        await asyncio.sleep(0.1)
+        return pool.restarts, found.photo.width_px, late.pids
+
+    assert asyncio.run(work()) == (1, 24, [])
+
+
+def test_decoder_that_goes_when_it_is_asked_costs_one_photograph(photo):
+    """The request fails like one over which the process died, and the next one is answered."""
+
+    async def work(pool, recipe):
+        (link,) = pool._links
+        link._socket.shutdown(socket.SHUT_RDWR)
+        code = await read_error(pool, photo, recipe)
+        await until(lambda: pool._idle)
+        (link,) = pool._links
+        link._socket.shutdown(socket.SHUT_RDWR)
+        reply = link.decode(photo, recipe.parameters)
+        # The reader may hear of the end before the one who asked does.
+        link._listen()
+        return [code, (await reply)["code"]], await pool.read(0, photo, recipe), pool.restarts
+
+    (codes, decoded, restarts), faults = run(work)
+    assert codes == ["decoder_failed"] * 2
+    assert faults == ["decoder_failed"]
+    assert restarts == 2
+    assert decoded.photo.width_px == 24
+
+
+def test_reply_may_come_in_pieces(photo, monkeypatch):
+    """And a wake without anything to read is no end."""
+    monkeypatch.setattr(decoder_link, "_CHUNK_BYTES", 1)
+
+    async def work(pool, recipe):
+        (link,) = pool._links
+        link._listen()
+        return await pool.read(0, photo, recipe)
+
+    assert run(work)[0].photo.width_px == 24
+
+
+def test_fault_that_nobody_waits_for_is_still_counted(photo):
+    """A client that goes while its bad photograph is decoded harms nobody, and the process goes on."""
+
+    async def work(pool, recipe):
+        gone = asyncio.ensure_future(pool.read(0, b"text", recipe))
+        await asyncio.sleep(0)
+        gone.cancel()
+        return await pool.read(1, photo, recipe)
+
+    decoded, faults = run(work)
+    assert decoded.photo.width_px == 24
+    assert faults == ["unreadable"]
+
+
+def test_shared_memory_is_a_file_where_the_system_has_no_other(photo, monkeypatch):
+    """As on macOS; and a link that is closed twice is closed."""
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+
+    async def work(pool, recipe):
+        found = await pool.read(0, photo, recipe)
+        (link,) = pool._links
+        link.close()
+        link.close()
+        return found
+
+    assert run(work)[0].photo.width_px == 24
+
+
+async def until(is_so):
+    async with asyncio.timeout(60):
+        while not is_so():
+            await asyncio.sleep(0.01)

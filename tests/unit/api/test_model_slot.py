@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import shutil
+from pathlib import Path
 
 import pytest
 
 from factories.packages import make_package
 from phytoscope.api import model_slot
-from phytoscope.api.model_slot import ModelSlot
+from phytoscope.api.model_slot import ModelSlot, _find_version
 from phytoscope.schema.choices import Runtime
 from phytoscope.schema.serve import ServeConfig
 
@@ -104,3 +105,18 @@ def test_package_that_is_away_for_a_moment_is_no_fault(packages):
         assert refusals == []
 
     serve(served, work)
+
+
+@pytest.mark.parametrize(
+    ("source", "folder", "version"),
+    [
+        ("models:/leaves/12", "leaves-12-store", "12"),
+        ("models:/leaves@champion", "leaves-7-store", "7"),
+        ("models:/leaves@champion", "package", None),
+        ("models:/leaves@champion", "leaves-x-store", None),
+        ("runs/leaves/package", "leaves-7-store", None),
+    ],
+)
+def test_version_is_that_of_the_registry(source, folder, version):
+    """As it was asked for, or as an alias was resolved; a folder has none."""
+    assert _find_version(source, Path(folder)) == version

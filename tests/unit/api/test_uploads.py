@@ -64,7 +64,7 @@ def test_usual_slips_are_told_with_their_remedy(kind, body, status, words):
 @pytest.mark.parametrize("covariates", [b'[{"age": 1}, {"age": 2}]', b"[1]", b'"age"', b"null", b'{"age": [1]}'])
 def test_covariates_of_a_form_must_fit_its_files(covariates):
     """One object for all files or one for each, of plain values."""
-    with pytest.raises(RequestError, match="must be one JSON object .* or a list with one for each") as caught:
+    with pytest.raises(RequestError, match=r"must be one JSON object .* or a list with one for each") as caught:
         read_order(FORM, make_form(covariates), {}, 16)
     assert caught.value.status == 422
 
@@ -74,7 +74,8 @@ def test_covariates_of_a_form_must_fit_its_files(covariates):
     [
         (
             b'--b\r\nContent-Disposition: form-data; name="' + b"n" * 20_000 + b'"\r\n\r\nhi\r\n--b--\r\n',
-            "a header is too",
+            # Older versions of the library leave the limit to us.
+            "a header is too|it cannot be read",
         ),
         (b"--b\r\nContent-Disposition: form-data\r\n\r\nhi\r\n--b--\r\n", "a part has no name"),
         (b"--b\r\nContent-Type: image/png\r\n\r\nhi\r\n--b--\r\n", "a part has no name"),

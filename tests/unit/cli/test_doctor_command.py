@@ -1,5 +1,6 @@
 """`phytoscope doctor`: each fault is found and comes with a remedy; what is merely absent is no fault."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -136,6 +138,17 @@ class TestWhole:
         )
         done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120)
         assert not set(done.stdout.split()) & {"torch", "numpy", "pandas", "cv2", "lightning", "timm", "hydra"}
+
+    def test_each_check_brings_its_own_libraries(self) -> None:
+        """A library that cannot be loaded breaks the line that needs it, and not the command."""
+        code = (
+            "import sys; sys.modules |= dict.fromkeys(['yaml', 'packaging', 'numpy', 'PIL', 'cv2', 'pandas']); "
+            "from phytoscope.cli import doctor_command as d; "
+            "print(*(d._look_safely(name, check).health for name, check in d._list_quick()))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120)
+        assert len(done.stdout.split()) == 9, done.stderr
+        assert done.stdout.split()[1:4] == ["fault", "fault", "fault"]
 
     def test_broken_check_hides_no_other(self, trials, monkeypatch) -> None:
         """A check that cannot be made is a fault of its own."""
@@ -355,6 +368,12 @@ class TestMachine:
         monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
         assert_told(doctor_machine.check_disks(), Health.fault, "(Permission denied)", "paths.run_dir=DIR")
 
+        def find_none() -> str:
+            raise FileNotFoundError(2, "No usable temporary directory found")
+
+        monkeypatch.setattr(tempfile, "gettempdir", find_none)
+        assert_told(doctor_machine.check_disks(), Health.fault, "temporary files: there is no folder", "TMPDIR")
+
     def test_little_shared_memory(self, monkeypatch, tmp_path) -> None:
         """Containers have 64 MB of it unless told otherwise, and processes that read images need more."""
         monkeypatch.chdir(tmp_path)
@@ -434,6 +453,22 @@ class TestNetwork:
         index, hub = doctor_network.ask_network(5.0)
         assert (index.reason, index.clock, index.url) == ("", 1795442400, "https://index.example/simple")
         assert hub.reason == "'ftp://x' is no web address"
+
+    @pytest.mark.parametrize(
+        ("given", "shown"),
+        [("https://ada:secret@index.example/simple", "https://index.example/simple"), ("https://[secret", "")],
+    )
+    def test_nobodys_password_is_shown(self, monkeypatch, given, shown) -> None:
+        """What stands before the host in an address is left out of what is asked, said and told to programs."""
+        monkeypatch.setenv("PIP_INDEX_URL", given)
+        monkeypatch.setenv("HF_ENDPOINT", "ftp://ada:secret@hub.example")
+        reply = SimpleNamespace(headers={})
+        monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: contextlib.nullcontext(reply))
+
+        answers = doctor_network.ask_network(5.0)
+
+        assert [answer.url for answer in answers] == [shown, "ftp://hub.example"]
+        assert "secret" not in str(doctor_network.check_network(answers))
 
     def test_weights(self, monkeypatch, tmp_path) -> None:
         """Those of the package and those in the hub's cache, whole ones only."""

@@ -51,6 +51,11 @@ def test_asked_again(trouble):
         assert len(service.requests) == len(trouble) + 1
 
 
+def test_its_key_is_not_shown():
+    """Printing a client tells the address alone."""
+    assert repr(Client("http://127.0.0.1:8000/", api_key="secret")) == "Client('http://127.0.0.1:8000')"
+
+
 def test_waits_as_long_as_it_is_told():
     """The service knows best when there will be room."""
     with moody_service(refuse(429, "too_busy", "", Retry_After="1"), make_body()) as service:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -189,6 +190,11 @@ def test_nothing_is_predicted_before_fitting(tmp_path):
         (PICTURES[..., :2], r"\(64, 64, 2\)"),
         (PICTURES[:0], "0 sample"),
         ([PICTURES[0], "leaf.png"], "item 1 is str"),
+        ([None, "leaf.png"], "first item is NoneType, item 1 is str"),
+        ("leaf.png", "one path .*list of paths"),
+        (list(PICTURES[..., 0]), "list of ndarray.*three channels"),
+        ([Image.fromarray(picture) for picture in PICTURES[:2]], r"list of Image.*convert\('RGB'\)"),
+        (np.concatenate([PICTURES, PICTURES[..., :1]], axis=-1), r"X\[..., :3\]"),
         (["leaf.png", None], "item 1 is NoneType"),
     ],
 )
@@ -233,7 +239,7 @@ def test_a_second_fit_forgets_the_columns_of_the_first():
     [
         (np.where(LABELS == "sick", None, "healthy"), "NaN or None"),
         (np.where(LABELS == "sick", np.nan, 1.0), "NaN"),
-        (np.full(len(LABELS), "sick"), "one class only"),
+        (np.full(len(LABELS), "sick"), r"one class only \('sick'\)"),
         (LABELS[:-1], "inconsistent numbers of samples"),
         (np.linspace(0, 1, len(LABELS)), "Unknown label type"),
         (None, "requires y"),
@@ -267,6 +273,7 @@ def test_every_plant_needs_a_name():
         ({"views": True}, "views=True must be"),
         ({"validation_share": 1.0}, "below 1"),
         ({"learning_rate": float("nan")}, "learning_rate=nan"),
+        ({"accelerator": "gpux"}, "accelerator='gpux' is unknown; choose one of: auto, cpu"),
         ({"batch_size": "32"}, "batch_size='32' must be a whole number above 1"),
         ({"class_weighting": "fair"}, "class_weighting='fair' is unknown"),
         ({"adapt": "full", "penalty": 1.0}, "for a head alone"),

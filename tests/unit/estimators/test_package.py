@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from factories.drawn_leaves import PLAIN, draw_leaves, write_leaves
-from phytoscope.errors import DataValidationError
+from phytoscope.errors import ArtifactError, DataValidationError
 from phytoscope.estimators.classifier import PlantClassifier
 from phytoscope.estimators.regressor import PlantRegressor
 from phytoscope.predict.package import verify_package
@@ -63,6 +63,28 @@ def test_a_package_is_replaced_by_the_next(fitted, tmp_path):
 
     assert Predictor.load(tmp_path / "model").description.name == "second"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("kind", ["photographs", "a project with a package.json", "a file"])
+def test_nothing_else_is_replaced(fitted, tmp_path, kind):
+    """A folder or file of the user's is refused, and is as it was."""
+    place = tmp_path / "leaves"
+    inside = {"photographs": "1.jpg", "a project with a package.json": "package.json"}.get(kind)
+    own = place / inside if inside else place
+    own.parent.mkdir(exist_ok=True)
+    own.write_bytes(b"mine")
+
+    with pytest.raises(ArtifactError, match="would be replaced: choose another folder"):
+        fitted.save(place, onnx="never")
+
+    assert own.read_bytes() == b"mine"
+
+
+def test_an_empty_folder_is_taken(fitted, tmp_path):
+    """Whoever made the folder beforehand gets the package in it."""
+    (tmp_path / "model").mkdir()
+
+    assert Predictor.load(fitted.save(tmp_path / "model", onnx="never")).description.name == "model"
 
 
 def test_a_fitted_estimator_does_not_depend_on_saving(fitted, tmp_path):

@@ -1,6 +1,7 @@
 """PlantRegressor: numbers in the user's unit."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from factories.drawn_leaves import PLAIN, draw_leaves, write_leaves
@@ -60,6 +61,7 @@ def test_the_network_itself_can_be_trained():
         ({"loss": "l2"}, SIZES, ConfigError, "loss='l2' is unknown"),
         ({"target_min": 5.0, "target_max": 1.0}, SIZES, ConfigError, "must be below target_max"),
         ({}, np.where(SIZES > 0, np.nan, 1.0), ValueError, "NaN"),
+        ({}, np.where(SIZES > 0, pd.NA, 1.0), ValueError, "NaN"),
         ({}, LABELS, ValueError, "could not convert"),
         ({}, np.stack([SIZES, SIZES], axis=1), ValueError, "1d array"),
     ],

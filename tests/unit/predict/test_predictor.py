@@ -35,6 +35,8 @@ def test_probabilities(classifier, photo) -> None:
     assert sum(answer.probabilities.values()) == pytest.approx(1)
     assert answer.probabilities[answer.label] == answer.probability == max(answer.probabilities.values())
     assert answer.value is None
+    count = len(classifier.description.class_names)
+    assert repr(classifier).startswith(f"Predictor({classifier.description.name!r}, {count} classes, model: ")
 
 
 @pytest.mark.parametrize("predictor", [Task.regression], indirect=True)
@@ -44,6 +46,7 @@ def test_value(predictor, photo) -> None:
     assert (answer.unit, answer.label) == ("g", None)
     assert answer.value >= 0
     assert predictor.finish(np.array([[-1e3]]))[0, 0] == 0.0
+    assert " (g), model: " in repr(predictor)
 
 
 def test_large_logits_do_not_overflow(classifier) -> None:

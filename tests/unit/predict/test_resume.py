@@ -14,11 +14,12 @@ from pathlib import Path
 import filelock
 import pandas as pd
 import pytest
+import torch
 
 from factories.far_engine import FarEngine
 from factories.packages import make_package
 from phytoscope.errors import ConfigError, PackageError, StorageError
-from phytoscope.predict import batch_spool
+from phytoscope.predict import batch_spool, batch_work
 from phytoscope.predict.batch import BatchPlan, predict_sources
 from phytoscope.predict.batch_tally import Tally
 from phytoscope.predict.batch_work import PredictWork
@@ -282,13 +283,11 @@ def test_work_is_sent_to_another_engine_without_the_model(folder, tmp_path) -> N
         archive.write(folder / "001.png", "inside.png")
     sources = [folder, tmp_path / "more.zip"]
     run(predictor, sources, tmp_path / "here.csv")
-    engine = FarEngine()
+    engine = FarEngine(lose_every=0)
     run(predictor, sources, tmp_path / "there.csv", engine=engine, package=str(tmp_path / "package"))
     pd.testing.assert_frame_equal(read(tmp_path / "there.csv"), read(tmp_path / "here.csv"))
     assert engine.titles == ["predict"]
     assert engine.largest_work_bytes < 10_000
-    run(predictor, [folder], tmp_path / "o.csv", engine=FarEngine(), package=str(tmp_path / "package"))
-    assert len(read(tmp_path / "o.csv")) == COUNT
 
 
 def test_model_without_a_package_cannot_be_sent(classifier, folder, tmp_path) -> None:
@@ -297,11 +296,12 @@ def test_model_without_a_package_cannot_be_sent(classifier, folder, tmp_path) ->
         run(classifier, [folder], tmp_path / "o.csv", engine=FarEngine())
 
 
-def test_another_runtime_is_equipped_where_the_work_is_done(tmp_path) -> None:
-    """The work names its runtime, and the model there computes with it."""
-    pytest.importorskip("openvino")
-    for module in ("onnx", "onnxscript"):
-        pytest.importorskip(module)
+def test_another_runtime_is_equipped_where_the_work_is_done(tmp_path, monkeypatch) -> None:
+    """The work names its runtime and its threads, and the model there is given an engine of that kind."""
+    asked = []
+    monkeypatch.setattr(batch_work, "equip_predictor", lambda *words, cores: asked.append((*words[2:], cores)))
     make_package(tmp_path / "package")
-    work = PredictWork(None, str(tmp_path / "package"), Runtime.openvino, Precision.float32, 2, (1, 1))
-    assert work.open(1).args[0].engine.runtime is Runtime.openvino
+    threads = torch.get_num_threads()
+    work = PredictWork(None, str(tmp_path / "package"), Runtime.openvino, Precision.float32, 2, computing=(threads, 3))
+    work.open(1)
+    assert asked == [(Runtime.openvino, Precision.float32, 3)]

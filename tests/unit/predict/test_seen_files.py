@@ -30,5 +30,5 @@ def test_list_that_cannot_be_read_is_refused(tmp_path, content) -> None:
         pd.DataFrame({"name": ["a"]}).to_parquet(tmp_path / SEEN_NAME)
     else:
         (tmp_path / SEEN_NAME).write_bytes(content)
-    with pytest.raises(PackageError, match="cannot be read .*copy the package again"):
+    with pytest.raises(PackageError, match=r"cannot be read .*copy the package again"):
         read_seen(tmp_path)

@@ -21,8 +21,8 @@ def test_missing_damaged_and_foreign_files_are_told_apart(tmp_path) -> None:
     with pytest.raises(ArtifactError, match="is missing: run the step that writes it first"):
         read_trust(tmp_path)
     (tmp_path / TRUST_NAME).write_bytes(b"{")
-    with pytest.raises(ArtifactError, match="is damaged .*evaluate again"):
+    with pytest.raises(ArtifactError, match=r"is damaged .*evaluate again"):
         read_trust(tmp_path)
     (tmp_path / TRUST_NAME).write_bytes(b"{}")
-    with pytest.raises(ArtifactError, match="cannot be used .*evaluate again"):
+    with pytest.raises(ArtifactError, match=r"cannot be used .*evaluate again"):
         read_trust(tmp_path)

@@ -237,5 +237,5 @@ def test_new_folder_that_cannot_take_its_name_is_not_left_half(tmp_path, monkeyp
 
 def test_leftovers_of_a_place_that_is_gone_are_a_fault_of_the_place(tmp_path):
     """A folder that was taken away meanwhile is named, and not passed over as one without leftovers."""
-    with pytest.raises(StorageError, match="'.*gone'"):
+    with pytest.raises(StorageError, match=r"'.*gone'"):
         clear_leftovers(tmp_path / "gone")

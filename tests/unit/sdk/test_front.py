@@ -34,6 +34,19 @@ def test_unknown_name_is_refused():
         ph.trian  # noqa: B018
 
 
+@pytest.mark.slow
+def test_type_checkers_find_a_wrong_name(tmp_path):
+    """A type checker knows what each name is, and refuses one that is none."""
+    code = "import phytoscope as ph\nreveal_type(ph.read)\nph.trian(1)\nph.read('leaves', imags='x')\n"
+    (tmp_path / "user.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir=cache", "user.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
+
+    assert "-> phytoscope.sdk.dataset.Dataset" in done.stdout
+    assert 'has no attribute "trian"' in done.stdout
+    assert 'Unexpected keyword argument "imags"' in done.stdout
+
+
 def test_functions_stay_functions_beside_the_rooms_of_their_name():
     """`ph.train` is the function before and after modules of the room `phytoscope.train` are imported."""
     code = (

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import phytoscope as ph
@@ -94,6 +95,8 @@ def test_nothing_usable_is_told_in_the_table(tmp_path, monkeypatch):
         (lambda: ph.read("plants.csv", target="wieght"), ph.errors.ConfigError, "did you mean 'weight'"),
         (lambda: ph.read("leaves", target="weight"), ph.errors.ConfigError, "so images, target and label mean nothing"),
         (lambda: ph.read("note.md"), ph.errors.ConfigError, "neither a folder nor a table"),
+        (lambda: ph.read(None), ph.errors.ConfigError, "received NoneType"),
+        (lambda: ph.read(pd.DataFrame()), ph.errors.ConfigError, "received DataFrame.*to_csv"),
         (lambda: ph.read("leaves", settings="seed=1"), ph.errors.ConfigError, r"settings=\['seed=1'\]"),
         (lambda: ph.read("leaves", settings=["sed=1"]), ph.errors.ConfigError, "did you mean 'seed'"),
         (lambda: ph.read("leaves", settings=["paths.cache_dir=leaves/cache"]), ph.errors.ConfigError, "lies inside"),

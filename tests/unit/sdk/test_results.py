@@ -101,6 +101,15 @@ def test_trained_run(trained):
     assert "history" not in ph.TrainedRun("nowhere")._repr_html_()
 
 
+@pytest.mark.parametrize(
+    ("name", "call"), [("history", r"train\(data\)"), ("split", r"train\(data\)"), ("answers", r"evaluate\(run\)")]
+)
+def test_tables_that_are_not_there_yet(tmp_path, name, call):
+    """Who asks too early is told which call comes first."""
+    with pytest.raises(ph.errors.ArtifactError, match=f"yet: call phytoscope.{call} first"):
+        getattr(ph.TrainedRun(tmp_path), name)
+
+
 def test_evaluation(trained):
     """The report of a run is that of the file, as an object that knows its tables."""
     _, run = trained

@@ -29,7 +29,8 @@ _WEBP_ALPHA, _WEBP_EXIF = 0x10, 0x08
 # JPEG markers: those without a length, the end, the start of coded pixels, what applications wrote, comments.
 _BARE_MARKERS: Final = (0x01, *range(0xD0, 0xD9))
 _EOI, _SOS, _APP0, _APP1, _APP14, _APP15, _COM = 0xD9, 0xDA, 0xE0, 0xE1, 0xEE, 0xEF, 0xFE
-_NEXT_MARKER: Final = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+# Restart markers belong to the pixels.
+_NEXT_MARKER: Final = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
 
 
 def make_bare(content: bytes) -> tuple[bytes, str]:
@@ -148,12 +149,10 @@ def _iterate_jpeg(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _end_of_scan(content: bytes, start: int) -> int:
-    while (found := _NEXT_MARKER.search(content, start)) is not None:
-        # Restart markers belong to the pixels.
-        if not 0xD0 <= found[1][0] <= 0xD7:
-            return found.start()
-        start = found.end()
-    raise ImageReadError(_NAME, "the file is truncated")
+    found = _NEXT_MARKER.search(content, start)
+    if found is None:
+        raise ImageReadError(_NAME, "the file is truncated")
+    return found.start()
 
 
 def _bare_png(content: bytes) -> bytes | None:

@@ -37,8 +37,8 @@ class ChosenHead:
     """The head of the best strength.
 
     Attributes:
-        weight: Shape (outputs, D), float32, as `nn.Linear` has it.
-        bias: Shape (outputs,), float32.
+        weight: Array of shape (outputs, D), float32, as `nn.Linear` has it.
+        bias: Array of shape (outputs,), float32.
         strength: Of its penalty, for inputs of standard deviation 1.
         value: Metric that it was chosen by, lower is better.
         tried: Strengths that were tried.

@@ -204,3 +204,13 @@ def test_png_checksums_are_right():
         kinds.append(kind)
         place += 12 + length
     assert (kinds[0], kinds[1], kinds[-1]) == (b"IHDR", b"eXIf", b"IEND")
+
+
+def test_pixels_with_restart_markers_and_odd_fillings_are_kept():
+    """Markers among the pixels, filling bytes and markers without a length are part of many cameras' files."""
+    content = save(make_picture(), "JPEG", restart_marker_blocks=1, exif=make_exif(6), comment=b"NOTE")
+    assert b"\xff\xd0" in content
+    check_bare(content, ".jpg")
+    # A filling byte before the first segment, and a marker that stands for itself.
+    check_bare(content[:2] + b"\xff" + content[2:], ".jpg")
+    check_bare(content[:2] + b"\xff\xd0" + content[2:], ".jpg")

@@ -9,6 +9,7 @@ import pytest
 
 from factories.images import write_image
 from factories.records import BEGAN, make_feedback, make_prediction
+from phytoscope.api.records.database import Database
 from phytoscope.api.records.deletion import Deleted, Doomed, count_doomed, delete_records
 from phytoscope.api.records.reading import Wanted, iterate_records
 from phytoscope.errors import ConfigError, StorageError
@@ -102,3 +103,20 @@ def test_a_reader_keeps_the_log_from_being_emptied(ledger, photos, monkeypatch):
         connection.exec_driver_sql("SELECT count(*) FROM phytoscope_predictions").all()
         with pytest.raises(StorageError, match="deleted ones may still stand in it"):
             delete_records(ledger.database, None, Doomed(everything=True), compact=False)
+
+
+def test_many_photographs_of_nobody_go_in_several_steps(ledger, photos, tmp_path, monkeypatch):
+    """More than one step takes go all the same."""
+    monkeypatch.setattr("phytoscope.api.records.deletion._AT_ONCE", 2)
+    for seed in (7, 8, 9):
+        content = write_image(tmp_path / f"{seed}.jpg", seed=seed).read_bytes()
+        os.utime(ledger.images.keep(hashlib.sha256(content).hexdigest(), content), (time.time() - 4000,) * 2)
+    assert ledger.purge(BEGAN) == Deleted(0, 0, 3)
+
+
+def test_server_has_no_log_of_its_own_to_empty():
+    """What was deleted there is emptied by the server; nobody is connected to."""
+    pytest.importorskip("psycopg")
+    database = Database("postgresql+psycopg://me@127.0.0.1:9/records")
+    database.forget()
+    database.close()

@@ -1,9 +1,11 @@
 """Photographs are kept once, whole, and go when the last answer about them goes."""
 
+import errno
 import hashlib
 import io
 import os
 import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -98,3 +100,27 @@ def test_photograph_that_a_deletion_took_is_kept_again(ledger, tmp_path, monkeyp
     monkeypatch.setattr(ledger, "_insert", insert_and_lose)
     ledger.add_predictions([make_prediction(1, image=content, image_sha256=name)])
     assert ledger.images.find(name) is not None
+
+
+def test_photo_that_goes_while_it_is_looked_at_is_passed_over(store, tmp_path):
+    """Another process may have deleted it just now."""
+    name, content = make_photo(tmp_path)
+    path = store.keep(name, content)
+    (path.parent / f"{'0' * 64}.jpg").symlink_to(tmp_path / "gone")
+    assert list(store.older_than(-100)) == [name]
+
+
+def test_photo_that_cannot_be_touched_or_deleted_is_a_fault_of_the_place(store, tmp_path, monkeypatch):
+    """What stays in spite of a deletion is never passed over in silence."""
+    name, content = make_photo(tmp_path)
+    store.keep(name, content)
+
+    def refuse(*_words, **_settings):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    with pytest.raises(StorageError, match=name):
+        store.keep(name, content)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(StorageError, match=name):
+        store.delete(name)

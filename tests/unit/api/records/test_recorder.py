@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 from loguru import logger
+from sqlalchemy.exc import TimeoutError as SqlTimeoutError
 
 import factories.disk_trouble
 from factories.disk_trouble import CAPACITY
 from factories.records import make_feedback, make_prediction, wait_until
 from phytoscope.api.records import database as database_module
 from phytoscope.api.records import recorder as recorder_module
+from phytoscope.api.records.ledger import open_ledger
 from phytoscope.api.records.recorder import open_recorder
 from phytoscope.errors import ArtifactError, ConfigError, RecordNotFoundError, StorageError
 
@@ -372,3 +374,35 @@ def test_wrong_address(tmp_path):
     """An address that cannot be right is told at once."""
     with pytest.raises(ConfigError, match="records are not kept in 'mysql'"):
         open_recorder("mysql://localhost/x", images=None, capacity=1, retention_days=None)
+
+
+def test_answers_that_are_written_after_the_end_are_not_counted_twice(started, tmp_path, monkeypatch):
+    """Whoever does not wait for the disk counts them as lost, whatever becomes of them."""
+    recorder, is_writing, may_go_on = started(), threading.Event(), threading.Event()
+
+    def wait(_records):
+        is_writing.set()
+        may_go_on.wait(30)
+        return 0, 0
+
+    monkeypatch.setattr(recorder._ledger, "add_predictions", wait)
+    recorder.note([make_prediction(0)])
+    assert is_writing.wait(30)
+    recorder.close(0.01)
+    may_go_on.set()
+    recorder._thread.join(30)
+    assert (recorder.status().written, recorder.status().lost) == (0, 1)
+
+
+def test_nothing_to_write_finds_out_whether_the_place_can_be_written(tmp_path):
+    """After a fault, a database that works again is noticed before the next answer comes."""
+    ledger = open_ledger(url_of(tmp_path / "records.db"), None)
+    assert ledger.add_predictions([]) == (0, 0)
+    ledger.close()
+
+
+def test_faults_of_the_library_itself_are_told_without_rows():
+    """For example that no connection became free in time."""
+    told = r"cannot be used \(TimeoutError\): check the database"
+    with pytest.raises(StorageError, match=told), database_module._worded("records.db"):
+        raise SqlTimeoutError("INSERT of a secret")

@@ -1,12 +1,13 @@
 """How often answers were right is counted by model and verdict."""
 
 import datetime as dt
+import json
 import math
 
 import pytest
 from scipy import stats as scipy_stats
 
-from factories.records import BEGAN, make_feedback, make_weight
+from factories.records import BEGAN, make_feedback, make_prediction, make_weight
 from phytoscope.api.records.reading import Wanted
 from phytoscope.api.records.stats import Share, tell_stats
 
@@ -67,3 +68,11 @@ def test_share_of_nothing():
     """Nothing is known of a share of nothing."""
     assert math.isnan(Share(0, 0).value)
     assert Share(0, 0).range() == (0.0, 1.0)
+
+
+def test_answer_without_a_set_has_no_coverage(ledger):
+    """It is right or wrong, and held nothing."""
+    ledger.add_predictions([make_prediction(0, answer=json.dumps({"label": "rust"}))])
+    ledger.add_feedback(make_feedback(0, about=0, label="rust"))
+    row = by_verdict(tell_stats(ledger.database, Wanted()), "leaves")["all"]
+    assert (row.right, row.covered.total) == (Share(1, 1), 0)

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from factories.packages import ENCODER, MEANINGS, change_part, make_package
+from factories.trust import make_trust
 from phytoscope.errors import ConfigError, MissingDependencyError, PackageError
 from phytoscope.models.ensemble import join_meanings, join_states
 from phytoscope.predict.description import describe_meaning
-from phytoscope.predict.engines import build, names
+from phytoscope.predict.engines import build, equip, names
 from phytoscope.predict.engines.check import check_engine, compare_engines
 from phytoscope.predict.engines.choose import choose_engine, name_processor
 from phytoscope.predict.engines.equip import equip_predictor
@@ -24,9 +25,12 @@ from phytoscope.predict.engines.torch_engine import build_torch_engine
 from phytoscope.predict.export.onnx import export_onnx
 from phytoscope.predict.package import load_package, save_package, seal_package
 from phytoscope.predict.package_files import GOLDEN_NAME, ONNX_NAME, open_files
+from phytoscope.predict.package_golden import answer_golden
 from phytoscope.predict.predictor import Predictor
+from phytoscope.predict.trust_files import TRUST_NAME, write_trust
 from phytoscope.schema.artifact import read_json, write_json
 from phytoscope.schema.choices import OnnxExport, Precision, Runtime
+from phytoscope.schema.table import Task
 
 SIDE = 32
 OTHERS = [Runtime.onnxruntime, Runtime.openvino]
@@ -371,3 +375,24 @@ def test_requests_at_work_are_waited_for_after_a_fault(make_whole, pixels) -> No
     with pytest.raises(RuntimeError):
         engine.look(pixels, covariates[:1])
     assert np.array_equal(engine.look(pixels, covariates)[0], expected)
+
+
+@pytest.mark.parametrize("is_judged", [True, False])
+def test_eight_bits_are_judged_by_their_own_thresholds(tmp_path, monkeypatch, is_judged) -> None:
+    """And prove themselves by their own golden answers; without thresholds of their own, those of 32 bits stay."""
+    folder = tmp_path / "package"
+    made = make_package(folder)
+    before, own = load_package(folder).trust, make_trust(Task.classification, least=0.4)
+    small = dataclasses.replace(made.engine, precision=Precision.int8)
+    monkeypatch.setattr(equip, "choose_engine", lambda *_words, **_settings: small)
+    if is_judged:
+        made.use(small, own)
+        write_trust(tmp_path / "own", own, None)
+        change_part(folder, f"int8/{TRUST_NAME}", (tmp_path / "own" / TRUST_NAME).read_bytes())
+    write_json(tmp_path / "answers.json", answer_golden(made, open_files(folder)))
+    (folder / "int8" / GOLDEN_NAME).parent.mkdir(parents=True, exist_ok=True)
+    change_part(folder, f"int8/{GOLDEN_NAME}", (tmp_path / "answers.json").read_bytes())
+    loaded = load_package(folder)
+    assert equip_predictor(loaded, open_files(folder), Runtime.openvino, Precision.int8) < 1e-5
+    assert loaded.engine is small
+    assert loaded.trust == (own if is_judged else before)

@@ -44,8 +44,8 @@ ROOMS: dict[str, frozenset[str]] = {
     "api": frozenset({"predict", "transforms"}),
     "client": frozenset(),
     "pipeline": frozenset({"configs", "steps", "audit", "train", "track"}),
-    "sdk": frozenset({"configs", "storage", "data", "audit", "evaluate", "predict", "steps"}),
-    "estimators": frozenset({"transforms", "data", "models", "evaluate", "train", "predict"}),
+    "sdk": frozenset({"configs", "storage", "data", "steps"}),
+    "estimators": frozenset({"transforms", "data", "models", "train", "predict"}),
     "cli": frozenset(
         {
             "configs",

@@ -49,23 +49,21 @@ def compose_config(overrides: Sequence[str]) -> RunConfig:
     # Loaded late, because the names of groups and keys alone are asked for at each press of the Tab key.
     from hydra import compose, initialize_config_dir
     from hydra.core.config_store import ConfigStore
-    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
 
-    GlobalHydra.instance().clear()
+    from phytoscope.configs.hydra_turn import take_turn
+
     store = ConfigStore.instance()
     store.store(name="schema_run", node=RunConfig)
     for group, schema in SCHEMA_OF_GROUP.items():
         store.store(group=group, name=f"schema_{group}", node=schema)
     try:
-        with initialize_config_dir(version_base="1.3", config_dir=str(CONFIG_DIR)):
+        with take_turn(), initialize_config_dir(version_base="1.3", config_dir=str(CONFIG_DIR)):
             composed = compose(config_name="config", overrides=[_open_space(word) for word in words])
         OmegaConf.resolve(composed)
         config = OmegaConf.to_object(composed)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(error)) from error
-    finally:
-        GlobalHydra.instance().clear()
     if not isinstance(config, RunConfig):
         message = f"the composed settings are a {type(config).__name__}, expected RunConfig: config.yaml must list it."
         raise ConfigError(message)

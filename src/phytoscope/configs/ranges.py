@@ -199,7 +199,6 @@ def _list_for_numbers(config: RunConfig) -> list[str]:
     given = {
         f"evaluate.tolerance={wanted.tolerance}": wanted.tolerance is not None,
         f"evaluate.intervals={wanted.intervals.value}": wanted.intervals is not IntervalKind.auto,
-        f"data.unit={config.data.unit}": config.data.unit != "",
     }
     return [f"{name} is for numbers, but classes are learned here" for name, is_given in given.items() if is_given]
 

@@ -10,6 +10,7 @@ from phytoscope.data.recognise import ask_for_column, describe_data
 from phytoscope.data.source import find_file
 from phytoscope.errors import ConfigError
 from phytoscope.schema.run_folder import RunFolder
+from phytoscope.schema.table import Task
 from phytoscope.sdk.dataset import Dataset
 from phytoscope.sdk.shown_progress import telling
 from phytoscope.steps.context import RunContext
@@ -62,18 +63,15 @@ def read(
         >>> data.rejected["reason"].tolist()[0]
         "unknown image extension '.txt'"
     """
-    if not isinstance(source, str | Path):
-        message = (
-            f"expected the name of a folder or of a table, received {type(source).__name__}: a table in memory is "
-            'written first, table.to_csv("plants.csv", index=False).'
-        )
-        raise ConfigError(message)
-    words = _describe(str(source), images, target, label, settings)
+    words = _describe(_check_source(source), images, target, label, settings)
     words += [] if unit is None else [f"data.unit={quote_text(unit)}"]
     names = [group_by] if isinstance(group_by, str) else list(group_by or [])
     words += [f"data.group_by=[{','.join(map(quote_text, names))}]"] if names else []
     words = resolve_places([*words, *check_settings(settings)], Path.cwd())
     config = compose_here(words)
+    if unit is not None and config.data.task is Task.classification:
+        message = f"unit={unit!r} is for numbers, but classes are learned here: leave it out, or name the target."
+        raise ConfigError(message)
     with telling(progress) as told:
         context = RunContext(config, RunFolder(Path()), told.progress, told.say)
         check_outside_data(config, [find_cache_folder(context)], "what is found out about the images")
@@ -87,9 +85,19 @@ def read(
         warnings=found.warnings,
         task=looked.source.task,
         target_name=looked.source.target_name,
-        unit=config.data.unit or looked.source.unit,
+        unit="" if looked.source.task is Task.classification else config.data.unit or looked.source.unit,
         settings=tuple(words),
     )
+
+
+def _check_source(source: object) -> str:
+    if isinstance(source, str | Path):
+        return str(source)
+    message = (
+        f"expected the name of a folder or of a table, received {type(source).__name__}: a table in memory is written "
+        'first, table.to_csv("plants.csv", index=False).'
+    )
+    raise ConfigError(message)
 
 
 def check_settings(settings: Sequence[str]) -> list[str]:

@@ -24,7 +24,7 @@ def test_settings_for_classes(word) -> None:
         compose_config([*NUMBERS, word])
 
 
-@pytest.mark.parametrize("word", ["evaluate.tolerance=1.0", "evaluate.intervals=cqr", "data.unit=g"])
+@pytest.mark.parametrize("word", ["evaluate.tolerance=1.0", "evaluate.intervals=cqr"])
 def test_settings_for_numbers(word) -> None:
     """With classes to predict there is no error in a unit, and no interval."""
     compose_config([*NUMBERS, word])

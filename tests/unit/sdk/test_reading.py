@@ -95,6 +95,7 @@ def test_nothing_usable_is_told_in_the_table(tmp_path, monkeypatch):
         (lambda: ph.read("plants.csv", target="wieght"), ph.errors.ConfigError, "did you mean 'weight'"),
         (lambda: ph.read("leaves", target="weight"), ph.errors.ConfigError, "so images, target and label mean nothing"),
         (lambda: ph.read("note.md"), ph.errors.ConfigError, "neither a folder nor a table"),
+        (lambda: ph.read("leaves", unit="g"), ph.errors.ConfigError, "unit='g' is for numbers"),
         (lambda: ph.read(None), ph.errors.ConfigError, "received NoneType"),
         (lambda: ph.read(pd.DataFrame()), ph.errors.ConfigError, "received DataFrame.*to_csv"),
         (lambda: ph.read("leaves", settings="seed=1"), ph.errors.ConfigError, r"settings=\['seed=1'\]"),

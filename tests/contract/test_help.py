@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from contract.command_lines import ROOT, find_fault, iterate_commands
 from phytoscope import cli
+from phytoscope.cli import terminal
 from phytoscope.cli.command import fold_example, read_help
 from phytoscope.cli.settings_list import list_settings
 from phytoscope.schema.config import SCHEMA_OF_GROUP, ServeConfig
@@ -98,12 +99,14 @@ def test_long_examples_are_folded_between_words():
     assert fold_example("phytoscope explain package --output why", 36)[1] == "  --output why"
 
 
-def test_help_of_serve_lists_its_settings():
+def test_help_of_serve_lists_its_settings(monkeypatch):
     """Each with its default and what it does, as the schema has them."""
     rows = {row.key: row for row in list_settings("serve")}
     assert rows["serve.port"].value == ServeConfig.port == 8000
     assert rows["serve.keys"].shown_default == "null"
     assert rows["serve.allowed_hosts"].shown_default == "[]"
+    # A console reads the width of its terminal once, when it is made.
+    monkeypatch.setattr(terminal.out, "width", 160)
     shown = CliRunner().invoke(cli.app, ["serve", "--help"], env={"COLUMNS": "160"}).stdout
     for row in rows.values():
         [line] = [line for line in shown.splitlines() if line.startswith(f"│ {row.key} ")]

@@ -228,7 +228,10 @@ def _target_findings(target: TargetSummary | None, name: str, unit: str) -> list
         ]
     if target.suggested_transform == "none" and abs(target.skewness) <= _SKEWED:
         return []
-    use = f"Learn it as {target.suggested_transform} (task.target_transform=auto does)."
+    use = (
+        f"Try {target.suggested_transform}: task.target_transform=auto compares it with the plain scale on your data, "
+        "and says which it takes."
+    )
     return [
         Finding(
             "target/skewed",

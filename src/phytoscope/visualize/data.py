@@ -18,7 +18,7 @@ from phytoscope.visualize.style import (
     paper_style,
     use_log_axis,
 )
-from phytoscope.visualize.text import figure_text, prettify_classes
+from phytoscope.visualize.text import figure_text, name_quantity, prettify_classes
 from phytoscope.visualize.values import is_skewed
 
 SPLIT_WORDS = {
@@ -102,7 +102,7 @@ def plot_target_distribution(manifest: pd.DataFrame, *, target_name: str, unit: 
         use_log_axis(ax, "x")
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y")
-    ax.set_xlabel(figure_text(target_name) + (f" ({figure_text(unit)})" if unit else ""))
+    ax.set_xlabel(name_quantity(target_name, unit))
     ax.set_ylabel("Images")
     fig.legend(loc="outside upper right", ncols=4)
     return fig

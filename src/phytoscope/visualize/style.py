@@ -155,4 +155,6 @@ def _save(figure: Figure, target: Path | io.BytesIO, file_format: str) -> None:
     with paper_style(), warnings.catch_warnings():
         # A class name in a script for which no font is installed shows as boxes; that is no reason to fail.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        # A figure with very long labels is drawn without the automatic layout.
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
         figure.savefig(target, format=file_format, metadata=metadata)

@@ -87,3 +87,10 @@ def format_percent(fraction: float | None, decimals: int = 1) -> str:
 def format_count(count: int, singular: str, plural: str | None = None) -> str:
     """A count with its noun: `1 photograph`, `1,204 photographs`."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def name_quantity(name: str, unit: str) -> str:
+    """A number and its unit for an axis, the unit once, also where the user's column has it in its name."""
+    shown = figure_text(name)
+    bracket = f"({figure_text(unit)})"
+    return shown if unit == "" or shown.endswith(bracket) else f"{shown} {bracket}"

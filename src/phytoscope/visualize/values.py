@@ -19,7 +19,7 @@ from phytoscope.visualize.style import (
     paper_style,
     use_log_axis,
 )
-from phytoscope.visualize.text import figure_text, format_number, format_quantity
+from phytoscope.visualize.text import figure_text, format_number, format_quantity, name_quantity
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -70,8 +70,8 @@ def plot_predicted_vs_actual(
     ax.set_ylim(low, high)
     ax.set_aspect("equal")
     ax.grid(visible=True)
-    ax.set_xlabel("True " + _quantity(target_name, unit))
-    ax.set_ylabel("Predicted " + _quantity(target_name, unit))
+    ax.set_xlabel("True " + name_quantity(target_name, unit))
+    ax.set_ylabel("Predicted " + name_quantity(target_name, unit))
     box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": PALE, "linewidth": 0.8, "alpha": 0.92}
     ax.text(0.03, 0.97, _summary(part, unit), transform=ax.transAxes, va="top", fontsize=8, bbox=box, linespacing=1.45)
     return fig
@@ -118,7 +118,7 @@ def plot_residuals(rows: pd.DataFrame, *, target_name: str, unit: str) -> Figure
     left.annotate(
         "± RMSE", (1.0, rmse), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7.5, color=BLUE
     )
-    left.set_xlabel("Predicted " + _quantity(target_name, unit))
+    left.set_xlabel("Predicted " + name_quantity(target_name, unit))
     left.set_ylabel("Error: predicted \u2212 true" + (f" ({figure_text(unit)})" if unit else ""))
     bins = int(np.clip(np.sqrt(len(error)) * 1.5, 8, 40))
     right.hist(error, bins=bins, orientation="horizontal", color=BLUE, alpha=0.75, edgecolor="white", linewidth=0.4)
@@ -158,7 +158,7 @@ def plot_decile_error(deciles: Sequence[DecileRow], *, target_name: str, unit: s
     ax.set_xticks(positions, labels, fontsize=7.5)
     ax.tick_params(axis="x", length=0)
     ax.grid(axis="y")
-    ax.set_xlabel("True " + _quantity(target_name, unit))
+    ax.set_xlabel("True " + name_quantity(target_name, unit))
     ax.set_ylabel("Error" + (f" ({figure_text(unit)})" if unit else ""))
     fig.legend(loc="outside upper right", ncols=3)
     return fig
@@ -178,7 +178,3 @@ def _scatter(ax: Axes, x: FloatArray, y: FloatArray) -> None:
         zorder=2,
         rasterized=len(x) > _RASTER_FROM_POINTS,
     )
-
-
-def _quantity(target_name: str, unit: str) -> str:
-    return figure_text(target_name) + (f" ({figure_text(unit)})" if unit else "")

@@ -75,11 +75,12 @@ def word_judgement(report: EvaluationReport) -> str:
 
 
 def word_weakest(part: SplitReport) -> str | None:
-    """A sentence on the class that is recognised worst; None when there is none with images."""
-    known = [row for row in part.classes if row.support > 0 and row.f1 is not None]
+    """A sentence on the class that is found least often; None when there is none with images."""
+    known = [row for row in part.classes if row.support > 0 and row.recall is not None]
     if not known:
         return None
-    weakest = min(known, key=lambda row: (row.f1 if row.f1 is not None else 1.0, row.name))
+    # By the share that the sentence tells, so that it agrees with the matrix beside it.
+    weakest = min(known, key=lambda row: (row.recall if row.recall is not None else 1.0, row.name))
     return (
         f"Weakest class: {prettify_class(weakest.name)} (found {format_percent(weakest.recall, 0)} of "
         f"{format_count(weakest.support, 'photograph')})."

@@ -9,6 +9,7 @@ from phytoscope.visualize.text import (
     format_number,
     format_percent,
     format_quantity,
+    name_quantity,
     prettify_class,
     prettify_classes,
     shorten_middle,
@@ -100,3 +101,10 @@ def test_long_names_are_shortened_in_the_middle(width):
     assert len(short) == min(width, len(name))
     assert short[0] == "T"
     assert short.endswith(name[-1] if width > 2 else "\u2026")
+
+
+def test_unit_stands_once_on_an_axis():
+    """A column whose name ends with its unit is not given it a second time."""
+    assert name_quantity("Frischgewicht (g)", "g") == "Frischgewicht (g)"
+    assert name_quantity("fresh_weight", "g").endswith("weight (g)")
+    assert name_quantity("leaves", "") == "leaves"

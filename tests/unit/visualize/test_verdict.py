@@ -99,3 +99,12 @@ def test_weakest_class_is_named_where_there_are_classes(diseases, weights):
     """Regression has none."""
     assert word_weakest(diseases.report.splits["test"]).startswith("Weakest class: ")
     assert word_weakest(weights.report.splits["test"]) is None
+
+
+def test_weakest_class_is_the_one_found_least_often(diseases):
+    """The share in the sentence is the smallest of all classes, as the matrix shows it."""
+    part = diseases.report.splits["test"]
+    found = [dataclasses.replace(row, recall=0.9, f1=0.2) for row in part.classes]
+    found[1] = dataclasses.replace(found[1], recall=0.5, f1=0.8)
+    said = word_weakest(dataclasses.replace(part, classes=found))
+    assert "found 50" in plain(said)

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -51,11 +52,20 @@ def run_to_end(command: Callable[[], object]) -> int | str | None:
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _FULL:
                 # What a step writes is worded where it is written; this is the output, or a file of a library.
+                _drop_unwritable_output()
                 return _refuse(str(storage_error(Path(str(error.filename or "the output")), error)))
             err.print(escape(traceback.format_exc()))
             err.print(f"[red]This is a bug of phytoscope {__version__}.[/] Please report it with the text above.")
             return EXIT_BUG
     return None
+
+
+def _drop_unwritable_output() -> None:
+    """Lets go of output that cannot be written: the interpreter tries again at its end, and would change the code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refuse(message: str) -> int:

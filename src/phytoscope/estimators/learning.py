@@ -41,6 +41,7 @@ from phytoscope.train.modes import fit_job
 from phytoscope.train.plain import build_task
 from phytoscope.train.scales.meanings import settle_meaning
 from phytoscope.train.speed.device import choose_device
+from phytoscope.train.squares import build_preprocess
 from phytoscope.transforms.augment import build_augmentation
 from phytoscope.transforms.preprocess import Preprocess, choose_resize
 
@@ -117,17 +118,7 @@ def _fit_preprocess(config: RunConfig, pictures: Pictures, learned: NDArray[np.i
     if mode in (ResizeMode.auto, ResizeMode.fixed_scale):
         seen = Pictures([pictures.sources[place] for place in learned])
         mode, scale = choose_resize(mode, seen.list_sides_px(data.max_megapixels), spec.size_px)
-    return Preprocess(
-        size_px=spec.size_px,
-        resize=mode,
-        interpolation=spec.interpolation,
-        mean=spec.mean,
-        std=spec.std,
-        crop_pct=spec.crop_pct,
-        scale=scale,
-        max_megapixels=data.max_megapixels,
-        reduced=data.reduced_decoding,
-    )
+    return build_preprocess(spec, data, mode, scale)
 
 
 def _plan_changes(lesson: Lesson, preprocess: Preprocess) -> Changes | None:

@@ -40,6 +40,7 @@ from phytoscope.train.job import TrainingJob
 from phytoscope.train.plan import plan_training
 from phytoscope.train.scales.meanings import choose_scales
 from phytoscope.train.speed.device import choose_device
+from phytoscope.train.squares import build_preprocess
 from phytoscope.transforms.augment import Augmentation, build_augmentation
 from phytoscope.transforms.backgrounds import read_backgrounds
 from phytoscope.transforms.preprocess import Preprocess, choose_resize
@@ -273,17 +274,7 @@ def fit_preprocess(config: RunConfig, train: pd.DataFrame) -> Preprocess:
     spec = read_backbone_input(config.model)
     sides = train[[WIDTH_PX, HEIGHT_PX]].max(axis=1).to_numpy(dtype=np.int64)
     resize, scale = choose_resize(config.data.resize, sides, spec.size_px)
-    return Preprocess(
-        size_px=spec.size_px,
-        resize=resize,
-        interpolation=spec.interpolation,
-        mean=spec.mean,
-        std=spec.std,
-        crop_pct=spec.crop_pct,
-        scale=scale,
-        max_megapixels=config.data.max_megapixels,
-        reduced=config.data.reduced_decoding,
-    )
+    return build_preprocess(spec, config.data, resize, scale)
 
 
 def save_trained(job: TrainingJob, run: RunFolder, *, origin: str, mode: TrainMode) -> None:
